@@ -1,0 +1,63 @@
+# One definition of every check: developers and CI run these same names.
+# Needs python3 >= 3.11, make and git; everything else goes into .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.stamp
+# Arguments for pytest or the benchmarks: make test ARGS="-k knowledge"
+ARGS   ?=
+
+.PHONY: demo test test-mp test-all check lint types fix pyright bench venv clean dist
+
+demo: venv
+	$(BIN)/cradle demo $(ARGS)
+
+test: venv
+	$(BIN)/python -m pytest -q -m "not slow and not hardware" $(ARGS)
+
+test-mp: venv
+	$(BIN)/python -m pytest -q tests/micropython $(ARGS)
+
+test-all: venv
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q -m "not hardware" $(ARGS)
+
+check: lint types test
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/mypy
+
+# Needs Node, which pip cannot bring: not part of `check`.
+pyright: venv
+	$(BIN)/pyright
+
+fix: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: venv
+	$(BIN)/python -m benchmarks $(ARGS)
+
+venv: $(STAMP)
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "cradlesync needs Python 3.11 or later; set PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "This Python cannot make virtual environments: run 'apt install python3-venv' first." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+dist: venv
+	rm -rf dist
+	$(BIN)/hatchling build
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
