@@ -1,0 +1,58 @@
+"""Where the second interpreter is, and which files it runs. No tests here."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = {"protocol": ROOT / "protocol", "device": ROOT / "device"}
+
+# Bytes of GC heap; what an RP2040 leaves to a program that has the agent beside it (embedded.md 1c).
+HEAP = "192k"
+MICROPYPATH = "protocol:device:.frozen:tests"  # without .frozen the built-in asyncio disappears
+TIMEOUT = 100  # seconds for one file
+
+CPYTHON_ONLY = re.compile(r"^\s*(import|from)\s+(pytest|hypothesis)\b", re.MULTILINE)
+
+
+def tool(name: str) -> "str | None":
+    """Path of a command installed beside this interpreter, or on PATH."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name)
+
+
+def need(name: str) -> str:
+    """The tool's path; without it the test skips and says why."""
+    found = tool(name)
+    if found is None:
+        pytest.skip(f"{name} has no wheel for this machine (Linux x86_64 only): the MicroPython half is NOT tested")
+    return found
+
+
+def dual_files() -> "list[Path]":
+    """Test files of protocol/ and device/ that both interpreters run."""
+    found = sorted(p for area in PACKAGES for p in (ROOT / "tests" / area).rglob("test_*.py"))
+    return [p for p in found if not p.name.startswith("test_properties") and not CPYTHON_ONLY.search(p.read_text())]
+
+
+def sources() -> "list[Path]":
+    """Every module of protocol/ and device/."""
+    return sorted(p for folder in PACKAGES.values() for p in folder.rglob("*.py") if "vectors" not in p.parts)
+
+
+def micropython(*args: str, heap: str = HEAP) -> "subprocess.CompletedProcess[str]":
+    """Run the unix port from the repository's root with our sources on its path."""
+    return subprocess.run(
+        [need("micropython"), "-X", "heapsize=" + heap, *args],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "MICROPYPATH": MICROPYPATH},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT,
+        check=False,
+    )

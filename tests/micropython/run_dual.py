@@ -1,0 +1,27 @@
+"""Run one dual test file under MicroPython: every test_* function, in the order of their names.
+
+Usage: micropython -X heapsize=192k run_dual.py FOLDER MODULE. Exits 1 if a test failed.
+"""
+
+import gc
+import sys
+
+
+def run(folder, name):
+    sys.path.insert(0, folder)
+    module = __import__(name)
+    tests = sorted(n for n in dir(module) if n.startswith("test_"))
+    failed = 0
+    for test in tests:
+        gc.collect()
+        try:
+            getattr(module, test)()
+        except Exception as error:  # noqa: BLE001
+            failed += 1
+            print("FAILED", test)
+            sys.print_exception(error)
+    print("ran", len(tests), "failed", failed)
+    return 1 if failed or not tests else 0
+
+
+sys.exit(run(sys.argv[1], sys.argv[2]))
