@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.stamp
 # Arguments for pytest or the benchmarks: make test ARGS="-k knowledge"
 ARGS   ?=
 
-.PHONY: demo test test-mp test-all check lint types fix pyright bench venv clean dist
+.PHONY: demo test test-mp test-slow test-all check lint types fix pyright bench venv clean dist
 
 demo: venv
 	$(BIN)/cradle demo $(ARGS)
@@ -18,6 +18,10 @@ test: venv
 
 test-mp: venv
 	$(BIN)/python -m pytest -q tests/micropython $(ARGS)
+
+# The long rigs alone. pytest's "nothing collected" (5) is no failure.
+test-slow: venv
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q -m "slow and not hardware" $(ARGS) || [ $$? -eq 5 ]
 
 test-all: venv
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q -m "not hardware" $(ARGS)
