@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+
 from cradle_testing.clock import FakeClock
 from cradle_testing.trees import read_modes, read_tree, write_tree
-
 from micropython.test_dual import RUNNER, micropython
 
 
