@@ -1,0 +1,233 @@
+"""One conversation with a device: requests out, replies back, many in flight. The only code that waits for a device.
+
+A `Connection` owns a link, a session and a pump. It starts no thread: the caller's own calls move the bytes. What may
+go wrong with links and sessions becomes a `UserError` here and nowhere else.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from cradle_protocol.errors import BUSY, NOT_PAIRED, PROOF_FAILED, STATUS_TEXT, ProtocolError
+from cradle_protocol.wire.session import FAILED, NOTICE, REPLY
+
+from cradle_desktop.errors import DeviceError, LinkGone, RequestFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_protocol.wire.session import Peer
+
+    from cradle_desktop.pump import Pump
+
+    Chunk = bytes | bytearray | memoryview
+    Reply = tuple[int, Chunk, bool]
+    Notice = Callable[[int, bytes], None]
+
+# `start` returns with no more than this waiting to go out: what a fast link takes in about a millisecond, so that the
+# sender stays ahead of it, and what is copied at most for each request.
+HIGH_WATER = 256 * 1024
+# Replies that arrive before somebody asks for them are kept, up to this. Only small ones are ever left lying.
+KEPT_MAX = 32 * 1024 * 1024
+# Seconds for the last frames of a conversation to leave.
+GOODBYE = 1.0
+# A device that scans is silent; after so many seconds the user hears that it is still there.
+SILENCE = 20.0
+
+
+def quiet(kind: int, body: bytes) -> None:
+    """Hears notices and does nothing."""
+
+
+class Connection:
+    """Requests to one proven device.
+
+    peer               what the device said of itself
+    bytes_sent, bytes_received   on the link, everything counted
+    on_notice          called with kind and body of each notice while somebody waits
+    on_silence         called with the seconds that the device has been silent while a reply is due
+    """
+
+    def __init__(self, pump: "Pump", peer: "Peer", on_notice: "Notice" = quiet) -> None:
+        self._pump, self._session, self.peer, self.on_notice = pump, pump.session, peer, on_notice
+        self.on_silence: Callable[[float], None] | None = None
+        self._kept: dict[int, deque[Reply | RequestFailed]] = {}
+        self._kept_bytes = 0
+        self._unwanted: set[int] = set()
+        self._closed = False
+
+    @property
+    def bytes_sent(self) -> int:
+        return self._pump.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        return self._pump.bytes_received
+
+    def start(
+        self, kind: int, body: "Chunk | list[Chunk]" = b"", more: bool = False, request: "int | None" = None
+    ) -> int:
+        """Send a request, or one more part of it. Its number is for `replies`.
+
+        Returns when at most HIGH_WATER bytes wait to go out; the buffers of the body may be used again then.
+        """
+        number = self._session.request(kind, body, more, request)
+        self._move(0)
+        while self._pump.waiting() > HIGH_WATER:
+            self._move(None)
+        self._pump.own()
+        return number
+
+    def replies(self, request: int) -> "Iterator[Reply]":
+        """(kind, body, more) of one request in order, until its last part. A body is valid until the next call here.
+
+        Raises RequestFailed if the device answers with an error. Whoever stops early gets no more of this request.
+        """
+        more = True
+        try:
+            while more:
+                reply = self._take(request)
+                more = reply[2]
+                yield reply
+        except RequestFailed:
+            more = False
+            raise
+        finally:
+            if more and not self._closed:
+                self._forget(request)
+
+    def call(self, kind: int, body: "Chunk | list[Chunk]" = b"") -> bytes:
+        """One request and its whole reply."""
+        return b"".join([bytes(part) for _, part, _ in self.replies(self.start(kind, body))])
+
+    def poll(self) -> None:
+        """Move what moves, without waiting."""
+        while self._move(0):
+            pass
+
+    def close(self) -> None:
+        """Say goodbye and close the link; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._pump.finish(GOODBYE)
+        except (LinkGone, *link_errors()):
+            pass  # the other end was faster
+        finally:
+            self._pump.link.close()
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- inside
+
+    def _move(self, timeout: "float | None") -> bool:
+        """One step of the pump, and what it brought is put where it belongs."""
+        moved = step(self._pump, timeout)
+        while (event := next_event(self._pump)) is not None:
+            self._sort(event)
+        return moved
+
+    def _take(self, request: int) -> "Reply":
+        """The next part of a reply: kept, or straight from the session without a copy."""
+        silent = time.monotonic()
+        while True:
+            kept = self._kept.get(request)
+            if kept:
+                return self._unkeep(request, kept)
+            event = next_event(self._pump)
+            if event is None:
+                if not step(self._pump, SILENCE) and self.on_silence is not None:
+                    waited = time.monotonic() - silent
+                    if waited >= SILENCE:
+                        self.on_silence(waited)
+            elif event[0] == REPLY and event[2] == request:
+                return event[1], event[3], event[4]
+            else:
+                self._sort(event)
+
+    def _unkeep(self, request: int, kept: "deque[Reply | RequestFailed]") -> "Reply":
+        first = kept.popleft()
+        if not kept:
+            del self._kept[request]
+        if isinstance(first, RequestFailed):
+            raise first
+        self._kept_bytes -= len(first[1])
+        return first
+
+    def _sort(self, event: "tuple[object, ...]") -> None:
+        """Keep a reply that nobody has asked for yet; pass on the rest."""
+        if event[0] == REPLY:
+            _, kind, request, body, more = event
+            self._keep(request, (kind, bytes(body), more), not more)
+        elif event[0] == FAILED:
+            _, request, status, text = event
+            self._keep(request, failure(status, text), True)
+        elif event[0] == NOTICE:
+            self.on_notice(event[1], bytes(event[2]))
+
+    def _keep(self, request: int, part: "Reply | RequestFailed", last: bool) -> None:
+        if request in self._unwanted:
+            if last:
+                self._unwanted.discard(request)
+            return
+        if isinstance(part, tuple):
+            self._kept_bytes += len(part[1])
+            if self._kept_bytes > KEPT_MAX:
+                raise DeviceError("the device sent more than was asked for; update it, then run the command again")
+        self._kept.setdefault(request, deque()).append(part)
+
+    def _forget(self, request: int) -> None:
+        """Drop what has come of a request, and what will."""
+        ended = False
+        for part in self._kept.pop(request, ()):
+            if isinstance(part, tuple):
+                self._kept_bytes -= len(part[1])
+                ended = not part[2]
+            else:
+                ended = True
+        if not ended:
+            self._unwanted.add(request)
+
+
+def failure(status: int, text: str) -> RequestFailed:
+    """What an error reply means to the user."""
+    words = text or STATUS_TEXT.get(status, f"status {status}")
+    return RequestFailed(status, "the device refused: " + words, FAILURE_EXITS.get(status))
+
+
+# Exit codes of refusals that have one of their own.
+FAILURE_EXITS = {NOT_PAIRED: 6, PROOF_FAILED: 6, BUSY: 8}
+
+
+def step(pump: "Pump", timeout: "float | None") -> bool:
+    """One step of the pump, with the errors of the layers below turned into ours."""
+    try:
+        return pump.step(timeout)
+    except link_errors() as error:
+        raise LinkGone(f"the link to the device broke ({error}); reconnect it and run the command again") from error
+    except ProtocolError as error:
+        raise broken(error) from error
+
+
+def next_event(pump: "Pump") -> "tuple[object, ...] | None":
+    """The session's next event."""
+    try:
+        return pump.session.next_event()
+    except ProtocolError as error:
+        raise broken(error) from error
+
+
+def broken(error: ProtocolError) -> DeviceError:
+    """The other end broke the protocol."""
+    return DeviceError(f"what answers there does not speak our protocol rightly ({error}); update it or check the address")
+
+
+def link_errors() -> "tuple[type[Exception], ...]":
+    """What a link may raise while bytes move."""
+    from cradle_hardware.link import LinkError
+
+    return LinkError, OSError

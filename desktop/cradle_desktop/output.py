@@ -1,0 +1,76 @@
+"""Where a command's words and data go: data to stdout, words to stderr. No colour, no layout engine, nothing to import."""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+QUIET, NORMAL, VERBOSE = -1, 0, 1
+
+
+class Output:
+    """level: QUIET (errors only), NORMAL or VERBOSE; json: data as one document, with nothing else on stdout."""
+
+    def __init__(self, level: int = NORMAL, json: bool = False) -> None:
+        self.level, self.json = level, json
+
+    def say(self, text: str) -> None:
+        """One sentence for the user."""
+        if self.level >= NORMAL:
+            self._words(text)
+
+    def detail(self, text: str) -> None:
+        """Words for those who asked for more."""
+        if self.level >= VERBOSE:
+            self._words(text)
+
+    def fail(self, text: str) -> None:
+        """An error: always shown."""
+        self._words("cradle: " + text)
+
+    def data(self, text: str) -> None:
+        """A line of what was asked for."""
+        if not self.json and self.level > QUIET:
+            print(printable(text))
+
+    def document(self, value: object) -> None:
+        """The one JSON document of a command run with --json."""
+        if self.json:
+            from json import dumps
+
+            print(dumps(value, ensure_ascii=False), flush=True)
+
+    def table(self, rows: "Iterable[Sequence[str]]") -> None:
+        """Lines in columns."""
+        for line in columns([[printable(cell) for cell in row] for row in rows]):
+            self.data(line)
+
+    @staticmethod
+    def _words(text: str) -> None:
+        sys.stdout.flush()
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def columns(rows: "Sequence[Sequence[str]]") -> "list[str]":
+    """Each row as a line, cells aligned and two spaces apart."""
+    width = max((len(row) for row in rows), default=0)
+    sizes = [max((len(row[k]) for row in rows if k < len(row)), default=0) for k in range(width)]
+    return ["  ".join(cell.ljust(size) for cell, size in zip(row, sizes)).rstrip() for row in rows]
+
+
+def printable(text: str) -> str:
+    """Text from a device or a file name, with control characters shown instead of obeyed by the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\n" if c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people: 1.5 MB."""
+    value, unit = float(count), "bytes"
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"

@@ -1,0 +1,110 @@
+"""How a sync shows that it goes on: a bar of rich on a terminal, a plain line now and then elsewhere. Only on stderr.
+
+Nothing is shown, and rich is not even imported, before a sync has taken a moment: most are done by then.
+"""
+
+import os
+import sys
+import time
+
+from cradle_desktop.output import NORMAL, Output, size_text
+from cradle_desktop.sync.report import Observer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+# A sync that is done before this many seconds shows no progress.
+PATIENCE = 0.7
+# Seconds between two refreshes of a bar: as often as an eye follows.
+REFRESH = 0.1
+# Seconds between two plain lines, where nobody watches but a log.
+LINE_EVERY = 5.0
+
+STAGES = {"scan": "scanning", "receive": "from the device", "send": "to the device"}
+
+
+class Progress(Observer):
+    """Hears the engine and shows what it hears. `close` wipes the bar; safe to call twice."""
+
+    def __init__(self, output: Output, title: str, now: "Callable[[], float]" = time.monotonic) -> None:
+        self._output, self._title, self._now = output, title, now
+        self._bar: Bar | None = None
+        self._live = output.level >= NORMAL and terminal()
+        self._next = now() + (PATIENCE if self._live else LINE_EVERY)
+
+    def progress(self, stage: str, done: int, total: int, bytes_done: int, bytes_total: int) -> None:
+        if self._output.level < NORMAL or self._now() < self._next:
+            return
+        words = STAGES.get(stage, stage)
+        if self._live:
+            self._bar = self._bar or Bar()
+            self._bar.show(f"{self._title} {words}", done, total, bytes_done, bytes_total)
+            self._next = self._now() + REFRESH
+        else:
+            self._output.say(line(self._title, words, done, total, bytes_done, bytes_total))
+            self._next = self._now() + LINE_EVERY
+
+    def note(self, text: str) -> None:
+        self.close()
+        self._output.say(text)
+
+    def close(self) -> None:
+        """Wipe the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class Bar:
+    """A bar of rich on stderr. It draws only when it is told to: no thread."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import Progress as RichProgress
+
+        self._rich: RichProgress = RichProgress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[objects]}"),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._words = ""
+        self._rich.start()
+
+    def show(self, words: str, done: int, total: int, bytes_done: int, bytes_total: int) -> None:
+        """Draw this state; other words than before begin a new bar."""
+        objects = f"{done}/{total}" if total else f"{done}"
+        if self._task is None or words != self._words:
+            if self._task is not None:
+                self._rich.remove_task(self._task)
+            self._task, self._words = self._rich.add_task(words, total=None, objects=objects), words
+        self._rich.update(self._task, completed=bytes_done, total=bytes_total or None, objects=objects)
+        self._rich.refresh()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._rich.stop()
+
+
+def terminal() -> bool:
+    """Is stderr a terminal that can redraw a line?"""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def line(title: str, words: str, done: int, total: int, bytes_done: int, bytes_total: int) -> str:
+    """The same in one plain line."""
+    parts = [f"{title} {words}: {done}" + (f" of {total}" if total else "") + " objects"]
+    if bytes_total:
+        parts.append(f"{size_text(bytes_done)} of {size_text(bytes_total)} ({100 * bytes_done // bytes_total} %)")
+    return ", ".join(parts)
