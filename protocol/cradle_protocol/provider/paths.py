@@ -1,0 +1,40 @@
+"""Which relative paths a store of files may hold: one rule for every store, on both interpreters. Touches no disk.
+
+A path comes from a peer, so it is never trusted: nothing absolute, nothing that climbs, nothing in our own folder.
+"""
+
+# Where a store keeps its id and what is staged; at no level synced, under no spelling that a disk may take for it.
+OWN_FOLDER = ".cradle"
+# Temporary objects of ours that must lie beside their target begin like this; never synced either.
+OWN_PREFIX = ".cradle-tmp-"
+# What FAT calls `.cradle` in its 8.3 half: `CRADLE~1` opens our folder there.
+_OWN_SHORT = "cradle~"
+MAX_NAME = 255  # bytes of one name: the least of all common file systems
+MAX_PATH = 4000  # bytes of a whole path: Linux takes 4095 with the root before it
+_SHORT = MAX_NAME // 4  # characters that fit whatever they are
+
+
+def own_name(name: str, caseless: bool = False) -> bool:
+    """Is this name, at any level, one of ours? caseless: also by what FAT takes for it."""
+    name = name.lower()
+    if name == OWN_FOLDER or name.startswith(OWN_PREFIX):
+        return True
+    return caseless and (name.rstrip(". ") == OWN_FOLDER or name.startswith(_OWN_SHORT))
+
+
+def bad_path(identity: str, caseless: bool = False) -> bool:
+    """Must a store of files refuse this path? Everything else that the disk can spell is legal, a newline too."""
+    if not identity or "\x00" in identity:
+        return True
+    try:
+        if len(identity) > _SHORT and len(identity.encode()) > MAX_PATH:
+            return True
+        for name in identity.split("/"):
+            if name in ("", ".", "..") or (len(name) > _SHORT and len(name.encode()) > MAX_NAME):
+                return True
+            if ("~" in name or "." in name) and own_name(name, caseless):
+                return True
+        identity.encode()  # half of a surrogate pair, which only CPython's strings can hold
+    except UnicodeError:
+        return True
+    return False
