@@ -1,0 +1,302 @@
+"""The device's replica of one type, as the engine asks it: typed requests over a connection. Decides nothing.
+
+All versions and knowledge that leave this module are in the desktop's replica keys; on the wire they are in the
+agent's. Requests are pipelined; what streams (contents) is handed over as views that live until the next one.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cradle_protocol.errors import BAD_MESSAGE, RemoteError
+from cradle_protocol.sync.change import Change, remap
+from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.knowledge import Knowledge
+from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.version import LOWEST, Version
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.messages.sync import (
+    ApplyReply,
+    Changes,
+    ChangesEnd,
+    Fetch,
+    Hash,
+    HashReply,
+    Pass,
+    Replicas,
+    ReplicasReply,
+    Stash,
+    StashReply,
+    SyncClose,
+    SyncOpen,
+    SyncOpenReply,
+)
+from cradle_protocol.wire.records import decode_change, encode_change
+
+from cradle_desktop.connection import HIGH_WATER, Connection
+
+NONE, FOLLOWS, RESUME, STAGED = c.CONTENT_NONE, c.CONTENT_FOLLOWS, c.CONTENT_RESUME, c.CONTENT_STAGED
+
+# Bytes of change records granted per CHANGES request: a few thousand records, one round trip each.
+CHANGES_CREDIT = 1 << 20
+# Contents named in one FETCH request; two requests under way keep the line busy.
+FETCH_ITEMS = 256
+FETCH_DEPTH = 2
+_FETCH_ENTRY = 16  # bytes: u32 oid, 6 bytes version, u48 offset
+_HASH_ENTRY = 37  # bytes of a reply: u32 oid, u8 status, digest
+_STASH_ENTRY = 70  # bytes: two ids, digest, version
+_SEGMENT = struct.Struct(">IBBH")  # oid, flags, length as u24 in two pieces
+_DATA = struct.Struct(">BHBBH")  # element, index, flags, length as u24 in two pieces
+# A piece smaller than this is copied into the message being built; a larger one is sent from where it is.
+COPY_BELOW = 32 << 10
+
+
+@dataclass
+class Segment:
+    """One piece of a fetched content. `digest` comes with the last piece, `status` instead if it failed."""
+
+    oid: int
+    data: memoryview
+    last: bool
+    digest: bytes | None
+    status: int | None
+
+
+class RemoteReplica:
+    """One channel on the device's replica. Made by `begin`, usable after `finish`."""
+
+    def __init__(self, connection: Connection, meta: Metadata, type_name: str, preview: bool) -> None:
+        """Ask the device to scan; it works while we do."""
+        self.connection, self.meta = connection, meta
+        self.limits = connection.peer.limits
+        self.name = connection.peer.name
+        flags = c.PREVIEW if preview else 0
+        body = SyncOpen(flags, type_name, meta.replicas[0]).to_bytes()
+        self._opening = connection.start(c.SYNC_OPEN, body)
+        self.shown: dict[bytes, Change] = {}
+
+    def finish(self) -> None:
+        """Wait for the scan's end and learn what the device says of its replica."""
+        parts = [bytes(body) for _, body, _ in self.connection.replies(self._opening)]
+        reply = SyncOpenReply.from_bytes(b"".join(parts))
+        self.channel, self.store_id, self.objects = reply.channel, reply.store_id, reply.objects
+        self.replica_id, self.skipped = reply.replica_id, reply.skipped
+        self.holds_mode = bool(reply.flags & c.UNITS_MODE)
+        self._ours = [self.meta.key_of(replica) for replica in reply.replicas]
+        self._theirs: dict[int, int] = {ours: k for k, ours in enumerate(self._ours)}
+        self.knowledge = Knowledge.from_bytes(reply.knowledge, self._ours)
+        self.forgotten = Knowledge.from_bytes(reply.forgotten, self._ours)
+        self._staged = {(i, self._mine(version)): length for i, version, length in reply.staged}
+
+    def _mine(self, version: Version) -> Version:
+        if version[1] >= len(self._ours):
+            raise RemoteError(BAD_MESSAGE, "the device named an unknown replica")
+        return version[0], self._ours[version[1]]
+
+    def _their(self, version: Version) -> Version:
+        return version[0], self._theirs[version[1]]
+
+    # -- from the device
+
+    def changes(self, knowledge: Knowledge) -> list[Change]:
+        """Everything that the device has and `knowledge` lacks, in the order of ids."""
+        body, found, start = knowledge.to_bytes(self._theirs), [], LOWEST
+        while True:
+            request = Changes(self.channel, CHANGES_CREDIT, start, body).to_bytes()
+            end: ChangesEnd | None = None
+            for kind, part, _ in self.connection.replies(self.connection.start(c.CHANGES, request)):
+                if kind == c.CHANGES_END:
+                    end = ChangesEnd.from_bytes(part)
+                else:
+                    found += self._records(part)
+            if end is None:
+                raise RemoteError(BAD_MESSAGE, "the device's list of changes has no end")
+            if end.complete:
+                self.shown = {change.id: change for change in found}
+                return found
+            if end.next <= start:
+                raise RemoteError(BAD_MESSAGE, "the device's list of changes does not advance")
+            start = end.next
+
+    def _records(self, part: memoryview) -> list[Change]:
+        at, found = 0, []
+        while at < len(part):
+            change, at = decode_change(part, at)
+            try:
+                change = remap(change, self._ours)
+            except IndexError:
+                raise RemoteError(BAD_MESSAGE, "a change names an unknown replica") from None
+            found.append(change)
+        return found
+
+    def digests(self, changes: list[Change]) -> dict[bytes, bytes]:
+        """{item id: SHA-256} of the device's contents; what it could not read is missing."""
+        ids = {change.oid: change.id for change in changes}
+        oids, found = list(ids), {}
+        step = max(1, min(FETCH_ITEMS, (self.limits.max_message - 2) // _HASH_ENTRY))
+        for k in range(0, len(oids), step):
+            request = Hash(self.channel, oids[k : k + step]).to_bytes()
+            for oid, status, digest in HashReply.from_bytes(self.connection.call(c.HASH, request)).hashes:
+                if not status and oid in ids:
+                    found[ids[oid]] = digest
+        return found
+
+    def fetch(self, wanted: list[tuple[Change, int]]) -> Iterator[Segment]:
+        """The contents of the wanted changes, each from its offset on, back to back in that order."""
+        entries = [(change.oid, self._their(change.versions[0]), offset) for change, offset in wanted]
+        step = max(1, min(FETCH_ITEMS, (self.limits.max_message - 3) // _FETCH_ENTRY))
+        lots = deque(entries[k : k + step] for k in range(0, len(entries), step))
+        flight: deque[int] = deque()
+        while lots or flight:
+            while lots and len(flight) < min(FETCH_DEPTH, self.limits.max_requests):
+                flight.append(self.connection.start(c.FETCH, Fetch(self.channel, lots.popleft()).to_bytes()))
+            for _, body, _ in self.connection.replies(flight.popleft()):
+                yield from _segments(body)
+
+    # -- to the device
+
+    def stash(self, moves: list[tuple[tuple[bytes, bytes], Item]]) -> list[int]:
+        """Have the device stage contents that it holds: ((source id, digest), target). One status each."""
+        rows = [(source, digest, item.id, self._their(item.versions[0])) for (source, digest), item in moves]
+        step = max(1, (self.limits.max_message - 3) // _STASH_ENTRY)
+        statuses: list[int] = []
+        for k in range(0, len(rows), step):
+            request = Stash(self.channel, rows[k : k + step]).to_bytes()
+            statuses += StashReply.from_bytes(self.connection.call(c.STASH, request)).statuses
+        return statuses
+
+    def staged_length(self, item: Item) -> int:
+        """How much of this item's content the device has staged by an earlier session."""
+        return self._staged.get((item.id, item.versions[0]), 0)
+
+    def begin_pass(self, meta: Metadata) -> None:
+        """Give keys to the replicas that the device does not know, and say what our changes were made with."""
+        strangers = [k for k in range(len(meta.replicas)) if k not in self._theirs]
+        if strangers:
+            body = Replicas(self.channel, [meta.replicas[k] for k in strangers]).to_bytes()
+            first = ReplicasReply.from_bytes(self.connection.call(c.REPLICAS, body)).first_key
+            self._theirs.update({k: first + n for n, k in enumerate(strangers)})
+        self._keys = [self._theirs[k] for k in range(len(meta.replicas))]
+        made = Pass(self.channel, 0, meta.knowledge.to_bytes(self._theirs), meta.forgotten.to_bytes(self._theirs))
+        self.connection.call(c.PASS, made.to_bytes())
+
+    def apply(self, lower: bytes, upper: bytes) -> "Upload":
+        """Start a batch that covers the closed range of ids."""
+        return Upload(self.connection, self.channel, self.limits.max_message, self._keys, lower, upper)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self.connection.call(c.SYNC_CLOSE, SyncClose(self.channel).to_bytes())
+
+
+def _segments(body: memoryview) -> Iterator[Segment]:
+    at, end = 0, len(body)
+    while at < end:
+        if end - at < _SEGMENT.size:
+            raise RemoteError(BAD_MESSAGE, "a content segment is cut short")
+        oid, flags, high, low = _SEGMENT.unpack_from(body, at)
+        at += _SEGMENT.size
+        data = body[at : at + (high << 16 | low)]
+        at += high << 16 | low
+        if flags & c.SEGMENT_FAILED:
+            yield Segment(oid, data[:0], True, None, data[0] if data else BAD_MESSAGE)
+        elif flags & c.END:
+            yield Segment(oid, data, True, bytes(body[at : at + 32]), None)
+            at += 32
+        else:
+            yield Segment(oid, data, False, None, None)
+    if at != end:
+        raise RemoteError(BAD_MESSAGE, "a content segment is cut short")
+
+
+class _Buffers:
+    """Read buffers in rotation: by the time one comes round again, the connection has sent what was in it."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._ring: list[memoryview] = []
+        self._next = 0
+
+    def take(self, size: int) -> memoryview:
+        """A buffer of this size."""
+        if size != self._size:
+            self._size, self._next = size, 0
+            self._ring = [memoryview(bytearray(size)) for _ in range(HIGH_WATER // size + 3)]
+        self._next = (self._next + 1) % len(self._ring)
+        return self._ring[self._next]
+
+
+_BUFFERS = _Buffers()
+
+
+class Upload:
+    """One batch on its way to the device: elements are packed into parts of the device's message size."""
+
+    def __init__(
+        self, connection: Connection, channel: int, max_message: int, keys: list[int], lower: bytes, upper: bytes
+    ) -> None:
+        self._connection, self._max, self._keys = connection, max_message, keys
+        self._request: int | None = None
+        self._pending = bytearray(struct.pack(">BB16s16sB", c.BEGIN, channel, lower, upper, c.LEARN))
+        self._last: tuple[int, int] | None = None
+
+    def buffer(self, size: int) -> memoryview:
+        """A buffer to read content into, to be given to `data`."""
+        return _BUFFERS.take(min(size, self._max - _DATA.size - 32))
+
+    def change(self, change: Change, content: int, offset: int) -> None:
+        """One change; its index is the number of changes before it."""
+        record = encode_change(remap(change, self._keys))
+        tail = offset.to_bytes(6, "big") if content == RESUME else b""
+        self._add(b"%c%s%c%s" % (c.CHANGE, record, content, tail))
+
+    def data(self, index: int, view: memoryview) -> None:
+        """Content of the change with this index."""
+        header = _DATA.pack(c.DATA, index, 0, len(view) >> 16, len(view) & 0xFFFF)
+        if len(view) < COPY_BELOW:
+            self._room(len(header) + len(view) + 32)
+            self._last = (index, len(self._pending) + 3)
+            self._pending += header
+            self._pending += view
+            return
+        self._room(len(header) + len(view))
+        self._send([bytes(self._pending) + header, view])
+
+    def end(self, index: int, digest: bytes) -> None:
+        """The content is complete and has this SHA-256."""
+        if self._last is not None and self._last[0] == index:
+            self._pending[self._last[1]] |= c.END
+            self._pending += digest
+            self._last = None
+        else:
+            self._add(_DATA.pack(c.DATA, index, c.END, 0, 0) + digest)
+
+    def abort(self, index: int) -> None:
+        """The content cannot be had: the device fails this change."""
+        self._add(_DATA.pack(c.DATA, index, c.ABORT, 0, 0))
+
+    def commit(self) -> None:
+        """The batch is complete."""
+        self._add(bytes([c.COMMIT]))
+        self._send([bytes(self._pending)], more=False)
+
+    def answer(self) -> list[tuple[int, int]]:
+        """Wait for the device's answer: [(index, status)] of the changes that were not applied."""
+        assert self._request is not None
+        parts = [bytes(body) for _, body, _ in self._connection.replies(self._request)]
+        return ApplyReply.from_bytes(b"".join(parts)).failures
+
+    def _add(self, element: bytes) -> None:
+        self._room(len(element))
+        self._pending += element
+        self._last = None
+
+    def _room(self, size: int) -> None:
+        if self._pending and len(self._pending) + size > self._max:
+            self._send([bytes(self._pending)])
+
+    def _send(self, body: list[bytes | memoryview], more: bool = True) -> None:
+        self._request = self._connection.start(c.APPLY, body, more, self._request)
+        self._pending = bytearray()
+        self._last = None

@@ -1,0 +1,184 @@
+"""Change detection: compares a store with its metadata and stamps what differs. Reads content only where it must.
+
+Theory: a scan meets every object once. Equal stamps that are not racy are taken for equal objects. What differs in
+its stamp is compared by value; content that nobody has hashed yet is not hashed for a scan (it is hashed when it is
+first sent, or when two stores turn out to hold the same name). What was alive and was not met is deleted, unless the
+scan could not look there. A vanished object and a new one that are the same object are a move: a tombstone that names
+its target and a create that names its source.
+"""
+
+from cradle_protocol.provider.store import StoreError
+from cradle_protocol.sync.item import IMPLIED, RACY, Item, Link, item_id
+from cradle_protocol.sync.metadata import ABSENT, SAME
+from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_protocol.provider.store import ObjectStore
+    from cradle_protocol.sync.metadata import Metadata
+
+# Moves are looked for among so many new and vanished objects; beyond it they travel as delete and create. A board
+# passes a smaller bound: an entry costs about 100 bytes.
+MAX_MOVES = 200000
+
+
+class Scan:
+    """What a scan found. scanned: objects met; changed: items stamped; skipped: [(identity, status)] not looked at."""
+
+    def __init__(self) -> None:
+        self.scanned = 0
+        self.changed = 0
+        self.skipped: list[tuple[str, int]] = []
+
+
+def detect(store: "ObjectStore", meta: "Metadata", moves: int = MAX_MOVES, look_only: bool = False) -> Scan:
+    """Scan the store, stamp every local change in `meta` and commit. Raises StoreError if the store is missing.
+
+    Nothing is deleted on the strength of a scan that raised. `look_only` (with an `Overlay`, for a preview): the store
+    is not touched either.
+    """
+    scan = Scan()
+    if not look_only:
+        _prune_implied(store, meta)
+    meta.begin_scan()
+    fresh: list[bytes] = []
+    for identity, stamp in store.items():
+        scan.scanned += 1
+        i = item_id(store.type, identity)
+        state = meta.seen(i, stamp)
+        if state == SAME:
+            continue
+        try:
+            if state == ABSENT:
+                _create(store, meta, i, identity, stamp)
+                if len(fresh) < moves:
+                    fresh.append(i)
+                scan.changed += 1
+            else:
+                scan.changed += _refresh(store, meta, i, stamp)
+        except StoreError as error:
+            scan.skipped.append((identity, error.status))
+    scan.skipped += store.skipped
+    _bury(store, meta, scan, fresh, moves)
+    meta.knowledge.raise_own(0, meta.tick)
+    meta.commit()
+    return scan
+
+
+def _prune_implied(store: "ObjectStore", meta: "Metadata") -> None:
+    """The user emptied a directory that existed only for its children: it goes as well."""
+    for item in sorted(meta.implied(), key=lambda one: one.identity, reverse=True):
+        if store.stamp(item.identity) is None or store.prune(item.identity):
+            unimply(meta, item)
+
+
+def unimply(meta: "Metadata", item: Item) -> None:
+    """An implied directory is gone: a tombstone stays a plain tombstone, a phantom leaves nothing."""
+    if item.phantom():
+        meta.drop(item.id)
+    else:
+        item.flags &= ~IMPLIED
+        meta.put(item)
+
+
+def _create(store: "ObjectStore", meta: "Metadata", i: bytes, identity: str, stamp: bytes) -> None:
+    version = meta.next_version()
+    values = store.values(stamp)
+    flags = RACY if store.racy(stamp) else 0
+    meta.put(Item(i, 0, identity, version, [version] * len(values), values, stamp, flags))
+
+
+def _refresh(store: "ObjectStore", meta: "Metadata", i: bytes, stamp: bytes) -> int:
+    """The stamp differs or could not be trusted: compare by value. Returns 1 if a unit changed."""
+    item = meta.get(i)
+    if item is None:
+        return 0
+    values = store.values(stamp)
+    _compare_content(store, item, values, item.stamp == stamp)
+    version = None
+    for u in range(len(values)):
+        if values[u] != item.values[u] and store.holds(u):
+            version = version or meta.next_version()
+            item.versions[u], item.values[u] = version, values[u]
+    item.stamp = stamp
+    item.flags = item.flags & ~RACY | (RACY if store.racy(stamp) else 0)
+    meta.put(item)
+    return 0 if version is None else 1
+
+
+def _compare_content(store: "ObjectStore", item: Item, values: "list[bytes]", same_stamp: bool) -> None:
+    """Give values[0] the digest of the content where the size alone does not tell it from the item's."""
+    old, new = item.values[0], values[0]
+    if not is_lazy(new) or not is_file(old) or size_of(old) != size_of(new):
+        return
+    if not is_lazy(old):
+        values[0] = with_digest(new, store.digest(item.identity))
+    elif not same_stamp:
+        values[0] = with_digest(new, store.digest(item.identity))  # never hashed before: the touch counts as an edit
+
+
+def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes]", moves: int) -> None:
+    """Tombstones for what vanished; those that were moved name their target."""
+    hidden = [identity for identity, _ in scan.skipped]
+    gone: list[bytes] = []
+    for i in meta.unseen():
+        item = meta.get(i)
+        if item is None or item.flags & IMPLIED or _under(item.identity, hidden):
+            continue
+        gone.append(i)
+    targets = _pair(store, meta, gone[:moves], fresh) if fresh and gone else {}
+    for i in gone:
+        item = meta.get(i)
+        if item is not None:
+            item.die(meta.next_version(), _link(meta, item, targets.get(i)))
+            meta.put(item)
+            scan.changed += 1
+
+
+def _under(identity: str, hidden: "list[str]") -> bool:
+    """Is the object, or a directory above it, one that the scan could not look at?"""
+    for path in hidden:
+        if identity == path or identity.startswith(path + "/") or not path:
+            return True
+    return False
+
+
+def _pair(store: "ObjectStore", meta: "Metadata", gone: "list[bytes]", fresh: "list[bytes]") -> "dict[bytes, bytes]":
+    """{vanished id: new id} where both are the same object: by the store's own identity, else by equal hash."""
+    by_size: dict[bytes, list[bytes]] = {}
+    for i in gone:
+        item = meta.get(i)
+        if item is not None:
+            by_size.setdefault(item.values[0][:7], []).append(i)
+    pairs: dict[bytes, bytes] = {}
+    for n in fresh:
+        new = meta.get(n)
+        for i in by_size.get(new.values[0][:7], []) if new is not None else []:
+            old = meta.get(i)
+            if i not in pairs and new is not None and old is not None and _same_object(store, meta, old, new):
+                pairs[i] = n
+                break
+    return pairs
+
+
+def _same_object(store: "ObjectStore", meta: "Metadata", old: Item, new: Item) -> bool:
+    if store.moves_by_identity:
+        return store.same_object(old.stamp, new.stamp)
+    if not is_file(old.values[0]) or is_lazy(old.values[0]) or not size_of(old.values[0]):
+        return False
+    if is_lazy(new.values[0]):
+        new.values[0] = with_digest(new.values[0], store.digest(new.identity))
+        meta.put(new)
+    return digest_of(old.values[0]) == digest_of(new.values[0])
+
+
+def _link(meta: "Metadata", old: Item, target: "bytes | None") -> "Link | None":
+    """Tie both ends of a move together; the new item takes the digest that the old content had."""
+    new = None if target is None else meta.get(target)
+    if new is None:
+        return None
+    new.link = Link(old.id, old.created, [])
+    if is_lazy(new.values[0]) and is_file(old.values[0]):
+        new.values[0] = old.values[0]
+    meta.put(new)
+    return Link(new.id, new.created, [(old.versions[u], old.values[u]) for u in range(len(old.versions))])

@@ -1,0 +1,69 @@
+"""After a restart: what of the intents became visible, and what must be forgotten. Runs once, before the first scan.
+
+Per intent: the store shows the new state: it is adopted with its version and the made-with of that item. It shows
+the old state: the intent is dropped. It shows a torn write of our own: it is put back in line to be sent again.
+Neither: what is there is a local edit of the old version, which the next scan finds.
+"""
+
+from cradle_protocol.sync.item import RACY
+from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_protocol.provider.store import ObjectStore
+    from cradle_protocol.sync.item import Item
+    from cradle_protocol.sync.metadata import Metadata
+
+
+def recover(store: "ObjectStore", meta: "Metadata") -> int:
+    """Settle all pending intents and commit. Returns how many were adopted. Raises StoreError if the store is missing."""
+    adopted = 0
+    pending = meta.pending()
+    for item, made in pending:
+        shown = store.stamp(item.identity)
+        old = meta.get(item.id)
+        if shown is not None and old is not None and not old.dead and old.stamp == shown:
+            continue
+        if _shows(store, item, shown):
+            item.stamp = shown or b""
+            item.flags = item.flags & ~RACY | (RACY if shown is not None and store.racy(shown) else 0)
+            meta.put(item)
+            meta.knowledge.learn_item(item.id, made)
+            adopted += 1
+        elif shown is not None and _torn(store, item, shown):
+            _resend(store, meta, old, item.identity, shown)
+    if pending:
+        meta.knowledge.raise_own(0, meta.tick)
+        meta.commit()
+    return adopted
+
+
+def _shows(store: "ObjectStore", item: "Item", shown: "bytes | None") -> bool:
+    """Does the store show this item as it was meant to become?"""
+    if shown is None or item.dead:
+        return shown is None and item.dead
+    values = store.values(shown)
+    for u in range(1, len(values)):
+        if store.holds(u) and item.values[u] and values[u] != item.values[u]:
+            return False
+    want = item.values[0]
+    if not is_file(want) or not is_file(values[0]) or size_of(want) != size_of(values[0]):
+        return want == values[0]
+    return not is_lazy(want) and store.digest(item.identity) == digest_of(want)
+
+
+def _torn(store: "ObjectStore", item: "Item", shown: bytes) -> bool:
+    """A file system that lost data it had not written shows an empty file where ours was put in place."""
+    return not item.dead and size_of(item.values[0]) > 0 and is_file(store.values(shown)[0]) and (
+        size_of(store.values(shown)[0]) == 0
+    )
+
+
+def _resend(store: "ObjectStore", meta: "Metadata", old: "Item | None", identity: str, shown: bytes) -> None:
+    """Make the torn file look unchanged, or be gone, so that it is overwritten and never sent as an edit."""
+    if old is None or old.dead:
+        store.remove(identity, shown)
+    else:
+        old.stamp = shown
+        old.flags &= ~RACY
+        meta.put(old)
