@@ -1,1 +1,1 @@
-"""The desktop's half of a sync: plan what must happen, then do it. The rules both ends share are in cradle_protocol.sync."""
+"""The desktop's half of a sync: plan what must happen, then do it. What both ends share is in cradle_protocol.sync."""

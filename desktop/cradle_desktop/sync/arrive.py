@@ -9,6 +9,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from cradle_desktop.conflict.store import ConflictStore, Loser
+from cradle_desktop.sync.plan import Plan, Step, needs_content
+from cradle_desktop.sync.remote import RemoteReplica, Segment
+from cradle_desktop.sync.report import Observer, TypeResult
+from cradle_desktop.sync.resolve import Lost
 from cradle_protocol.errors import CHANGED, MISMATCH, NO_ROOM
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
 from cradle_protocol.sync.change import Change
@@ -18,12 +23,6 @@ from cradle_protocol.sync.knowledge import Knowledge, after
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import DIRECTORY, digest_of, is_file, is_lazy, size_of, with_digest
 from cradle_protocol.sync.version import HIGHEST, LOWEST
-
-from cradle_desktop.conflict.store import ConflictStore, Loser
-from cradle_desktop.sync.plan import Plan, Step, needs_content
-from cradle_desktop.sync.remote import RemoteReplica, Segment
-from cradle_desktop.sync.report import Observer, TypeResult
-from cradle_desktop.sync.resolve import Lost
 
 # A batch is one durable step: large enough that its two flushes cost nothing per object, small enough to redo.
 BATCH_ITEMS = 1000
@@ -90,7 +89,11 @@ class Arriving:
         return wants
 
     def _contents(self, step: Step) -> list[tuple[Change, str]]:
-        found = [(self.remote.shown[lost.held], self._lost_name(lost)) for lost in step.lost if _is_remote(lost)]
+        found = [
+            (self.remote.shown[lost.held], self._lost_name(lost))
+            for lost in step.lost
+            if isinstance(lost.held, bytes) and is_file(lost.value)
+        ]
         if step.fetch is not None:
             found.append((step.fetch, self._stage_name(step.new)))
         return [(change, name) for change, name in found if change.values and is_file(change.values[0])]
@@ -152,7 +155,7 @@ class Arriving:
             self.store.unstage(want.name)
             raise error or StoreError(status or MISMATCH)
         found = hasher.digest() if want.offset == 0 else self.store.staged_digest(want.name)
-        if found != digest or not is_lazy(values[0]) and digest_of(values[0]) != digest:
+        if found != digest or (not is_lazy(values[0]) and digest_of(values[0]) != digest):
             self.store.unstage(want.name)
             raise StoreError(MISMATCH)
         return found
@@ -259,7 +262,7 @@ class Arriving:
     def _install(self, step: Step) -> None:
         new, old = step.new, step.old
         was = old is not None and not old.dead
-        content = not was or needs_content(new, old) or old is not None and new.values[0] != old.values[0]
+        content = not was or needs_content(new, old) or (old is not None and new.values[0] != old.values[0])
         if was and not content and new.values[1:] == (old.values[1:] if old else []):
             return
         self._note_parents(new.identity)
@@ -329,4 +332,3 @@ def _in_order(steps: list[Step]) -> list[Step]:
 
 def _makes_directory(step: Step) -> bool:
     return not step.new.dead and step.new.values[0] == DIRECTORY
-

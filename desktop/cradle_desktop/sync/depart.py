@@ -9,6 +9,9 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 
+from cradle_desktop.sync.plan import Departure
+from cradle_desktop.sync.remote import FOLLOWS, NONE, RESUME, STAGED, RemoteReplica, Upload
+from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_protocol.errors import OK, STALE, STATUS_TEXT
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.item import Item
@@ -16,10 +19,6 @@ from cradle_protocol.sync.knowledge import after
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import digest_of, is_lazy, size_of, with_digest
 from cradle_protocol.sync.version import HIGHEST, LOWEST
-
-from cradle_desktop.sync.plan import Departure
-from cradle_desktop.sync.remote import FOLLOWS, NONE, RESUME, STAGED, RemoteReplica, Upload
-from cradle_desktop.sync.report import Observer, TypeResult
 
 # Content is read in pieces of this size; several are under way at once, so they are used in rotation.
 PIECE = 256 << 10

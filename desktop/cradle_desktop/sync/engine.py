@@ -7,15 +7,6 @@ the first visible thing happens. A sync in which nothing moved costs two request
 
 from dataclasses import dataclass
 
-from cradle_protocol.errors import STATUS_TEXT
-from cradle_protocol.provider.store import ObjectStore, StoreError
-from cradle_protocol.sync.change import Change
-from cradle_protocol.sync.detect import Scan, detect
-from cradle_protocol.sync.item import Item
-from cradle_protocol.sync.metadata import Metadata, Overlay
-from cradle_protocol.sync.recover import recover
-from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
-
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.connection import Connection
 from cradle_desktop.sync.arrive import Arriving
@@ -24,6 +15,14 @@ from cradle_desktop.sync.plan import Arrivals, Departures, Plan
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
 from cradle_desktop.sync.resolve import Lost
+from cradle_protocol.errors import STATUS_TEXT
+from cradle_protocol.provider.store import ObjectStore, StoreError
+from cradle_protocol.sync.change import Change
+from cradle_protocol.sync.detect import Scan, detect
+from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.metadata import Metadata, Overlay
+from cradle_protocol.sync.recover import recover
+from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
 
 
 def synchronize(
@@ -50,7 +49,8 @@ def synchronize(
         _arrive(planned, store, meta, remote, conflicts, options, observer, result)
     if options.direction != "to-desktop":
         _depart(planned, store, meta, remote, observer, result)
-    conflicts.waiting(options.partner, store.type, [_waiting(options.partner, store.type, w) for w in planned.plan.waiting])
+    waiting = [_waiting(options.partner, store.type, lost) for lost in planned.plan.waiting]
+    conflicts.waiting(options.partner, store.type, waiting)
     remote.close()
     result.bytes_sent, result.bytes_received = connection.bytes_sent - sent, connection.bytes_received - received
     return result
@@ -77,8 +77,9 @@ class _Planned:
 
 def _make_plan(store: ObjectStore, meta: Metadata, remote: RemoteReplica, options: SyncOptions, scan: Scan) -> _Planned:
     plan = Plan(options.partner)
+    there = f"on {remote.name}: "
     plan.skipped = [(identity, STATUS_TEXT.get(status, "")) for identity, status in scan.skipped]
-    plan.skipped += [(identity, f"on {remote.name}: {STATUS_TEXT.get(status, '')}") for status, identity in remote.skipped]
+    plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for status, identity in remote.skipped]
     overlay, skipped = Overlay(meta), list[bytes]()
     news = not meta.knowledge.contains(remote.knowledge)
     if news and options.direction != "to-device":

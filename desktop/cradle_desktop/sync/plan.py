@@ -9,6 +9,8 @@ work on an `Overlay`: the same code makes the plan that `cradle diff` prints and
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from cradle_desktop.sync.report import Counts, Policy
+from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Lost, Outcome, Resolver
 from cradle_protocol.sync.change import Change, change_of
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.knowledge import Knowledge
@@ -26,9 +28,6 @@ from cradle_protocol.sync.values import (
     with_digest,
 )
 from cradle_protocol.sync.version import HIGHEST, LOWEST, knows, knows_all
-
-from cradle_desktop.sync.report import Counts, Policy
-from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Lost, Outcome, Resolver
 
 # What a step is called in the plan. METADATA steps are not shown: nothing a user can see changes.
 CREATE, UPDATE, RENAME, DELETE, MODE, METADATA = "create", "update", "rename", "delete", "mode", ""
@@ -65,7 +64,7 @@ class Departure:
 
 @dataclass
 class Plan:
-    """What will happen. `steps` in the order of ids, `tail` after them; `waiting`: conflicts that policy leaves alone."""
+    """What will happen. `steps` in the order of ids, then `tail`; `waiting`: conflicts that policy leaves alone."""
 
     partner: str
     steps: list[Step] = field(default_factory=list)
@@ -119,7 +118,7 @@ def _conflict_line(lost: Lost, waits: bool) -> str:
 
 @dataclass
 class Arrivals:
-    """Plans the pass from the device. digests: asks both sides for the contents' hashes of the given ids (see `settle`)."""
+    """Plans the pass from the device. `hash_both` gives (the device's digest, ours) for contents nobody has hashed."""
 
     meta: Overlay
     made: Knowledge
@@ -182,7 +181,9 @@ class Arrivals:
 
     # -- steps
 
-    def _settle(self, plan: Plan, by_id: dict[bytes, Change], change: Change, outcome: Outcome, later: list[Change]) -> None:
+    def _settle(
+        self, plan: Plan, by_id: dict[bytes, Change], change: Change, outcome: Outcome, later: list[Change]
+    ) -> None:
         if outcome.later:
             later.append(change)
             self.skipped.append(change.id)
@@ -273,7 +274,7 @@ def verb_of(new: Item, old: Item | None) -> str:
 
 @dataclass
 class Departures:
-    """Plans the pass to the device: theirs is the device's knowledge in our keys, shown the values it sent this session."""
+    """Plans the pass to the device. theirs: its knowledge, in our keys; shown: the values it sent in this session."""
 
     meta: Metadata
     theirs: Knowledge
@@ -294,7 +295,7 @@ class Departures:
         if item.dead:
             return Departure(item, change, DELETE if has and item.link is None else METADATA, False)
         held = self.shown.get(item.id)
-        known = knows(vector, item.versions[0]) or held is not None and compare(held[0], item.values[0]) == EQUAL
+        known = knows(vector, item.versions[0]) or (held is not None and compare(held[0], item.values[0]) == EQUAL)
         content = is_file(item.values[0]) and not known
         source = self._source(item) if content and not has else None
         return Departure(item, change, self._verb(item, has, known, source), content, source)
@@ -305,8 +306,8 @@ class Departures:
         if not known:
             return UPDATE
         held = self.shown.get(item.id)
-        same = held is not None and held[1:] == item.values[1:] or held is None and knows_all(
-            self.theirs.vector(item.id), item.versions[1:]
+        same = (held is not None and held[1:] == item.values[1:]) or (
+            held is None and knows_all(self.theirs.vector(item.id), item.versions[1:])
         )
         return METADATA if same or not self.holds_mode else MODE
 
@@ -321,5 +322,3 @@ class Departures:
         if not knows(self.theirs.vector(source.id), version) or compare(value, item.values[0]) != EQUAL:
             return None
         return source.id, digest_of(value)
-
-

@@ -6,9 +6,12 @@ agent's. Requests are pipelined; what streams (contents) is handed over as views
 
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
+from cradle_protocol.wire.records import decode_change, encode_change
+
+from cradle_desktop.connection import HIGH_WATER, Connection
 from cradle_protocol.errors import BAD_MESSAGE, RemoteError
 from cradle_protocol.sync.change import Change, remap
 from cradle_protocol.sync.item import Item
@@ -32,9 +35,8 @@ from cradle_protocol.wire.messages.sync import (
     SyncOpen,
     SyncOpenReply,
 )
-from cradle_protocol.wire.records import decode_change, encode_change
 
-from cradle_desktop.connection import HIGH_WATER, Connection
+Bytes = bytes | bytearray | memoryview
 
 NONE, FOLLOWS, RESUME, STAGED = c.CONTENT_NONE, c.CONTENT_FOLLOWS, c.CONTENT_RESUME, c.CONTENT_STAGED
 
@@ -57,7 +59,7 @@ class Segment:
     """One piece of a fetched content. `digest` comes with the last piece, `status` instead if it failed."""
 
     oid: int
-    data: memoryview
+    data: Bytes
     last: bool
     digest: bytes | None
     status: int | None
@@ -119,7 +121,7 @@ class RemoteReplica:
                 raise RemoteError(BAD_MESSAGE, "the device's list of changes does not advance")
             start = end.next
 
-    def _records(self, part: memoryview) -> list[Change]:
+    def _records(self, part: Bytes) -> list[Change]:
         at, found = 0, []
         while at < len(part):
             change, at = decode_change(part, at)
@@ -142,7 +144,7 @@ class RemoteReplica:
                     found[ids[oid]] = digest
         return found
 
-    def fetch(self, wanted: list[tuple[Change, int]]) -> Iterator[Segment]:
+    def fetch(self, wanted: list[tuple[Change, int]]) -> Generator[Segment, None, None]:
         """The contents of the wanted changes, each from its offset on, back to back in that order."""
         entries = [(change.oid, self._their(change.versions[0]), offset) for change, offset in wanted]
         step = max(1, min(FETCH_ITEMS, (self.limits.max_message - 3) // _FETCH_ENTRY))
@@ -190,7 +192,7 @@ class RemoteReplica:
         self.connection.call(c.SYNC_CLOSE, SyncClose(self.channel).to_bytes())
 
 
-def _segments(body: memoryview) -> Iterator[Segment]:
+def _segments(body: Bytes) -> Iterator[Segment]:
     at, end = 0, len(body)
     while at < end:
         if end - at < _SEGMENT.size:
@@ -296,7 +298,7 @@ class Upload:
         if self._pending and len(self._pending) + size > self._max:
             self._send([bytes(self._pending)])
 
-    def _send(self, body: list[bytes | memoryview], more: bool = True) -> None:
+    def _send(self, body: list[Bytes], more: bool = True) -> None:
         self._request = self._connection.start(c.APPLY, body, more, self._request)
         self._pending = bytearray()
         self._last = None

@@ -8,6 +8,7 @@ each other for ever. Whatever a resolution displaces is returned as a `Lost` uni
 
 from dataclasses import dataclass, field
 
+from cradle_desktop.sync.report import Policy
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
@@ -15,8 +16,6 @@ from cradle_protocol.sync.metadata import Overlay
 from cradle_protocol.sync.rules import arrived
 from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, digest_of
 from cradle_protocol.sync.version import Vector, Version, greater, is_desktop, knows, knows_all
-
-from cradle_desktop.sync.report import Policy
 
 
 @dataclass
@@ -158,7 +157,7 @@ class Resolver:
         target = self.meta.get(target_id)
         known = knows(self.meta.knowledge.vector(target_id), created)
         deleter = "device" if editor == "desktop" else "desktop"
-        if cycle or target is None and known:
+        if cycle or (target is None and known):
             return self._plain_revival(alive, deleter)
         if target is None or target.phantom() or not known:
             return Outcome(waits=True)
@@ -199,9 +198,7 @@ class Resolver:
             if target.dead or UNKNOWN in (ours, moved) or EQUAL in (compare(ours, moved), compare(ours, there)):
                 continue
             clean = compare(there, moved) == EQUAL and knows(side, moved_version)
-            edit_wins = clean or self._mine(
-                alive.identity, ours, alive.versions[u], there, target.versions[u]
-            )
+            edit_wins = clean or self._mine(alive.identity, ours, alive.versions[u], there, target.versions[u])
             if not clean:
                 loser = there if edit_wins else ours
                 owner = self._owner(editor, edit_wins)
@@ -270,7 +267,8 @@ class Resolver:
 
     def _raise_directory(self, i: bytes, path: str, directory: Item | None) -> Item:
         version = self.meta.next_version()
-        values = [DIRECTORY, DIRECTORY_MODE] if directory is None or directory.values[0] != DIRECTORY else directory.values
+        known = directory is not None and directory.values[0] == DIRECTORY
+        values = directory.values if directory is not None and known else [DIRECTORY, DIRECTORY_MODE]
         if directory is None or directory.phantom():
             oid, flags = (0, 0) if directory is None else (directory.oid, directory.flags)
             return Item(i, oid, path, version, [version] * len(values), list(values), b"", flags)

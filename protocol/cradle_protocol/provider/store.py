@@ -64,7 +64,7 @@ class ObjectStore:
     type = "files"
     units: "tuple[str, ...]" = ("content", "mode")
     moves_by_identity = False
-    skipped: "list[tuple[str, int]]" = []  # noqa: RUF012  replaced by each scan
+    skipped: "list[tuple[str, int]]" = []
 
     def store_id(self) -> bytes:
         """16 bytes that say which store this is. Raises StoreError(NO_STORE) where the store is missing."""

@@ -51,7 +51,7 @@ def change_of(item: Item, named: bool = True) -> Change:
 
 
 def remap(change: Change, keys: "list[int]") -> Change:
-    """The same change with `keys[k]` for every replica key k. Raises IndexError for a key that the map does not hold."""
+    """The same change with `keys[k]` for every replica key k. Raises IndexError for a key beyond the map."""
     link = change.link
     if link is not None:
         base = [(_mapped(version, keys), value) for version, value in link.base]

@@ -1,4 +1,4 @@
-"""Knowledge: the set of versions that a replica has or has superseded, in compact form. Not a log and not a list of items.
+"""Knowledge: the set of versions that a replica has or has superseded, in compact form. Not a log, not a list of items.
 
 A clock vector {key: tick} per range of item ids, and exceptions for single items (usually lower: something failed
 there). Looked up in the order exception, range. Ranges are kept as sorted lower bounds, the first of which is always

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cradle_protocol.sync.item import Item
     from cradle_protocol.sync.version import Vector, Version
 
+    Saved = tuple[dict[bytes, Item], int, Knowledge, Knowledge, list[bytes], int]
+
 # What `seen` answers about an object that a scan met.
 SAME, DIFFERENT, ABSENT = 0, 1, 2
 
@@ -93,7 +95,7 @@ class Metadata:
         raise NotImplementedError
 
     def seen(self, item_id: bytes, stamp: bytes) -> int:
-        """Mark the item and compare: SAME (alive, not racy, equal stamp; or implied), DIFFERENT, ABSENT (none or dead)."""
+        """Mark the item; SAME (alive, not racy, equal stamp; or implied), DIFFERENT, or ABSENT (none or dead)."""
         raise NotImplementedError
 
     def unseen(self) -> "Iterator[bytes]":
@@ -143,7 +145,7 @@ class MemoryMetadata(Metadata):
         self._marks: set[bytes] = set()
         self._intents: dict[bytes, tuple[Item, Vector]] = {}
         self._oid = 0
-        self.commit()
+        self._saved: Saved = ({}, 0, Knowledge(), Knowledge(), [replica_id], 0)
 
     def get(self, item_id: bytes) -> "Item | None":
         item = self._items.get(item_id)
@@ -186,7 +188,7 @@ class MemoryMetadata(Metadata):
         return iter(sorted(i for i, item in self._items.items() if not item.dead and i not in self._marks))
 
     def intend(self, items: "list[Item]", made: "list[Vector]") -> None:
-        for item, vector in zip(items, made):  # noqa: B905
+        for item, vector in zip(items, made):
             self._intents[item.id] = item.copy(), dict(vector)
         saved = self._saved
         self._saved = (saved[0], self.tick, saved[2], saved[3], list(self.replicas), self._oid)
@@ -292,7 +294,7 @@ class Overlay(Metadata):
     def unseen(self) -> "Iterator[bytes]":
         for item_id in self.base.unseen():
             item = self.changed.get(item_id)
-            if item_id not in self.changed or item is not None and not item.dead:
+            if item_id not in self.changed or (item is not None and not item.dead):
                 yield item_id
         for item_id in sorted(self.changed):  # alive here, and of no interest to the marks below
             item = self.changed[item_id]

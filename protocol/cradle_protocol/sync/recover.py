@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def recover(store: "ObjectStore", meta: "Metadata") -> int:
-    """Settle all pending intents and commit. Returns how many were adopted. Raises StoreError if the store is missing."""
+    """Settle all pending intents and commit. Returns how many were adopted; StoreError if the store is missing."""
     adopted = 0
     pending = meta.pending()
     for item, made in pending:
@@ -54,8 +54,11 @@ def _shows(store: "ObjectStore", item: "Item", shown: "bytes | None") -> bool:
 
 def _torn(store: "ObjectStore", item: "Item", shown: bytes) -> bool:
     """A file system that lost data it had not written shows an empty file where ours was put in place."""
-    return not item.dead and size_of(item.values[0]) > 0 and is_file(store.values(shown)[0]) and (
-        size_of(store.values(shown)[0]) == 0
+    return (
+        not item.dead
+        and size_of(item.values[0]) > 0
+        and is_file(store.values(shown)[0])
+        and (size_of(store.values(shown)[0]) == 0)
     )
 
 

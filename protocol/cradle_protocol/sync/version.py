@@ -1,4 +1,4 @@
-"""Versions: which replica made a change, and at which of its ticks. Not times: a tick counts, it never comes from a clock.
+"""Versions: which replica made a change, and at which of its ticks. Not times: ticks count, no clock makes them.
 
 A version is a plain tuple (tick, key): tick is an unsigned 32-bit count of the replica's own changes, key is the
 number that *this* replica (or this session) has given to the replica that made the change. Keys are local: a version

@@ -37,7 +37,7 @@ CASELESS = const(4)  # two names that differ by case only are one name there
 # PASS flags
 FULL = const(1)  # the pass enumerated everything, tombstones of the receiver's forgotten knowledge included
 
-# --- Message kinds, 7 bits. The kind of a reply is its request's kind + 1, with exceptions in `session`. ----------------
+# --- Message kinds, 7 bits. The kind of a reply is its request's kind + 1, with exceptions in `session`. --------------
 
 HELLO = const(0x01)
 HELLO_REPLY = const(0x02)
@@ -103,3 +103,4 @@ CONTENT_STAGED = const(3)  # the receiver has all of it, by an earlier session o
 # Flags of DATA elements and of FETCH_REPLY segments
 END = const(1)  # the last of this object; its SHA-256 follows
 SEGMENT_FAILED = const(2)  # FETCH_REPLY only: the data is one status octet, nothing more comes for this object
+ABORT = const(2)  # DATA elements only: the sender could not read on; the change fails with CHANGED
