@@ -5,10 +5,8 @@ Knows no table's meaning. One object is used by one thread at a time; several pr
 
 import os
 import sqlite3
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from cradle_desktop.metadata.interface import StateError
 from cradle_desktop.metadata.schema import APPLICATION_ID, SCRIPTS, VERSION
@@ -23,18 +21,18 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
 
-def private_folder(path: Path) -> Path:
+def private_folder(path: str) -> str:
     """Make a folder that only its owner can enter. One that is there and is not empty stays as its owner set it."""
     try:
-        path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        if stat.S_IMODE(path.stat().st_mode) & 0o077 and not any(path.iterdir()):
-            path.chmod(PRIVATE_FOLDER)
+        os.makedirs(path, PRIVATE_FOLDER, exist_ok=True)
+        if os.stat(path).st_mode & 0o077 and not os.listdir(path):
+            os.chmod(path, PRIVATE_FOLDER)
     except OSError as error:
         raise StateError(f"The folder {path} cannot be made ({error.strerror}); set CRADLE_HOME to another.") from None
     return path
 
 
-def _private_file(path: Path) -> None:
+def _private_file(path: str) -> None:
     """Keys are in it: nobody but the owner may read it, from before its first byte on (WAL and SHM take its mode)."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     try:
@@ -47,14 +45,14 @@ def _private_file(path: Path) -> None:
 class Database:
     """An open state database. `connection` runs in autocommit mode: every write goes through `transaction`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        private_folder(path.parent)
+    def __init__(self, path: "str | os.PathLike[str]") -> None:
+        self.path = os.fspath(path)
+        private_folder(os.path.dirname(self.path))
         with self.sentences():
-            _private_file(path)
+            _private_file(self.path)
             # Between threads it is handed over, never shared: see the module.
             self.connection = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=64
+                self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=64
             )
             try:
                 self._prepare()
@@ -123,7 +121,7 @@ class Database:
         self.connection.close()
 
 
-def _sentence(path: Path, error: sqlite3.Error) -> str:
+def _sentence(path: str, error: sqlite3.Error) -> str:
     name = str(getattr(error, "sqlite_errorname", ""))
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return f"Another cradle has kept the state in {path} busy for {BUSY_TIMEOUT:.0f} s; wait for it or end it."

@@ -6,10 +6,9 @@ from the database when it is asked for. Only one process may have a replica open
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 from cradle_desktop.metadata.database import Database
-from cradle_desktop.metadata.interface import ReplicaInfo, StateError
+from cradle_desktop.metadata.interface import MetadataStore, ReplicaInfo, StateError
 from cradle_desktop.metadata.record import DEAD, body_of, item_from, lacks, mark_of, pack_intents, unpack_intents
 from cradle_protocol.errors import RemoteError
 from cradle_protocol.sync.item import IMPLIED, RACY, Item
@@ -20,6 +19,8 @@ from cradle_protocol.sync.version import ID_SIZE, LOWEST, new_replica_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cradle_protocol.sync.version import Vector
 
 # Rows fetched at a time while items stream: some 200 KB, and no cursor stays open between two of them.
@@ -29,6 +30,7 @@ ANY_NUMBER = 0xFFFF
 
 _ALIVE = f"count(*) FILTER (WHERE substr(mark, 1, 1) < x'{DEAD:02x}')"
 _INFO = f"SELECT location, type, replica.id, store_id, {_ALIVE} FROM replica LEFT JOIN item ON item.replica = number "
+_STORE_ID = "SELECT store_id FROM replica WHERE location = ? AND type = ?"
 _INSERT = (
     "INSERT INTO replica (location, type, id, store_id, units, keys, knowledge, forgotten) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -44,20 +46,21 @@ _PAGE = "SELECT id, oid, identity, mark, body FROM item WHERE replica = ? AND id
 _Row = tuple[bytes, int, str, bytes, bytes]
 
 
-class SqliteStore:
-    """The metadata of all replicas of this desktop (`MetadataStore`)."""
+class SqliteStore(MetadataStore):
+    """The metadata of all replicas of this desktop."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def open_replica(self, location: str, object_type: str, units: int, store_id: bytes = b"") -> "SqliteMetadata":
-        known = self.replica(location, object_type)
-        if known is not None and store_id and known.store_id and known.store_id != store_id:
+        with self._database.sentences():
+            known = self._database.connection.execute(_STORE_ID, (location, object_type)).fetchone()
+        if known is not None and store_id and known[0] and known[0] != store_id:
             self.drop_replica(location, object_type)
             known = None
         if known is None:
             self._make(location, object_type, units, store_id)
-        elif store_id and not known.store_id:
+        elif store_id and not known[0]:
             with self._database.transaction() as connection:
                 where = (store_id, location, object_type)
                 connection.execute("UPDATE replica SET store_id = ? WHERE location = ? AND type = ?", where)
