@@ -4,21 +4,27 @@ All versions and knowledge that leave this module are in the desktop's replica k
 agent's. Requests are pipelined; what streams (contents) is handed over as views that live until the next one.
 """
 
-import struct
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-
-from cradle_protocol.wire.records import decode_change, encode_change
+from typing import Any
 
 from cradle_desktop.connection import HIGH_WATER, Connection
 from cradle_protocol.errors import BAD_MESSAGE, RemoteError
 from cradle_protocol.sync.change import Change, remap
-from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.version import LOWEST, Version
 from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.messages.records import (
+    COMMIT_ELEMENT,
+    data_head,
+    decode_change,
+    decode_segment,
+    encode_apply_change,
+    encode_begin,
+)
 from cradle_protocol.wire.messages.sync import (
     ApplyReply,
     Changes,
@@ -48,8 +54,8 @@ FETCH_DEPTH = 2
 _FETCH_ENTRY = 16  # bytes: u32 oid, 6 bytes version, u48 offset
 _HASH_ENTRY = 37  # bytes of a reply: u32 oid, u8 status, digest
 _STASH_ENTRY = 70  # bytes: two ids, digest, version
-_SEGMENT = struct.Struct(">IBBH")  # oid, flags, length as u24 in two pieces
-_DATA = struct.Struct(">BHBBH")  # element, index, flags, length as u24 in two pieces
+_DATA_EXTRA = 64  # bytes: more than what surrounds the content in a DATA element
+_FLAGS_AT = 3  # where the flags of a DATA element are
 # A piece smaller than this is copied into the message being built; a larger one is sent from where it is.
 COPY_BELOW = 32 << 10
 
@@ -72,7 +78,7 @@ class RemoteReplica:
         """Ask the device to scan; it works while we do."""
         self.connection, self.meta = connection, meta
         self.limits = connection.peer.limits
-        self.name = connection.peer.name
+        self.name, self.type = connection.peer.name, type_name
         flags = c.PREVIEW if preview else 0
         body = SyncOpen(flags, type_name, meta.replicas[0]).to_bytes()
         self._opening = connection.start(c.SYNC_OPEN, body)
@@ -124,12 +130,11 @@ class RemoteReplica:
     def _records(self, part: Bytes) -> list[Change]:
         at, found = 0, []
         while at < len(part):
-            change, at = decode_change(part, at)
+            record, at = decode_change(part, at, self.meta.units)
             try:
-                change = remap(change, self._ours)
+                found.append(remap(_change(record, self.type), self._ours))
             except IndexError:
                 raise RemoteError(BAD_MESSAGE, "a change names an unknown replica") from None
-            found.append(change)
         return found
 
     def digests(self, changes: list[Change]) -> dict[bytes, bytes]:
@@ -185,31 +190,29 @@ class RemoteReplica:
 
     def apply(self, lower: bytes, upper: bytes) -> "Upload":
         """Start a batch that covers the closed range of ids."""
-        return Upload(self.connection, self.channel, self.limits.max_message, self._keys, lower, upper)
+        return Upload(self.connection, self.limits.max_message, self._keys, lower, upper)
 
     def close(self) -> None:
         """Close the channel."""
         self.connection.call(c.SYNC_CLOSE, SyncClose(self.channel).to_bytes())
 
 
+def _change(record: tuple[Any, ...], type_name: str) -> Change:
+    """A change out of its record; one that names the identity is given the id that follows from it."""
+    i, oid, identity, dead, created, versions, values, link = record
+    if i is None:
+        i = item_id(type_name, identity)
+    return Change(i, oid, identity, dead, created, versions, values, None if link is None else Link(*link))
+
+
 def _segments(body: Bytes) -> Iterator[Segment]:
-    at, end = 0, len(body)
-    while at < end:
-        if end - at < _SEGMENT.size:
-            raise RemoteError(BAD_MESSAGE, "a content segment is cut short")
-        oid, flags, high, low = _SEGMENT.unpack_from(body, at)
-        at += _SEGMENT.size
-        data = body[at : at + (high << 16 | low)]
-        at += high << 16 | low
+    at = 0
+    while at < len(body):
+        (oid, flags, data, digest), at = decode_segment(body, at)
         if flags & c.SEGMENT_FAILED:
-            yield Segment(oid, data[:0], True, None, data[0] if data else BAD_MESSAGE)
-        elif flags & c.END:
-            yield Segment(oid, data, True, bytes(body[at : at + 32]), None)
-            at += 32
+            yield Segment(oid, data[:0], True, None, data[0])
         else:
-            yield Segment(oid, data, False, None, None)
-    if at != end:
-        raise RemoteError(BAD_MESSAGE, "a content segment is cut short")
+            yield Segment(oid, data, digest is not None, digest, None)
 
 
 class _Buffers:
@@ -235,30 +238,26 @@ _BUFFERS = _Buffers()
 class Upload:
     """One batch on its way to the device: elements are packed into parts of the device's message size."""
 
-    def __init__(
-        self, connection: Connection, channel: int, max_message: int, keys: list[int], lower: bytes, upper: bytes
-    ) -> None:
+    def __init__(self, connection: Connection, max_message: int, keys: list[int], lower: bytes, upper: bytes) -> None:
         self._connection, self._max, self._keys = connection, max_message, keys
         self._request: int | None = None
-        self._pending = bytearray(struct.pack(">BB16s16sB", c.BEGIN, channel, lower, upper, c.LEARN))
+        self._pending = bytearray(encode_begin(lower, upper, True))
         self._last: tuple[int, int] | None = None
 
     def buffer(self, size: int) -> memoryview:
         """A buffer to read content into, to be given to `data`."""
-        return _BUFFERS.take(min(size, self._max - _DATA.size - 32))
+        return _BUFFERS.take(min(size, self._max - _DATA_EXTRA))
 
     def change(self, change: Change, content: int, offset: int) -> None:
         """One change; its index is the number of changes before it."""
-        record = encode_change(remap(change, self._keys))
-        tail = offset.to_bytes(6, "big") if content == RESUME else b""
-        self._add(b"%c%s%c%s" % (c.CHANGE, record, content, tail))
+        self._add(encode_apply_change(remap(change, self._keys), content, offset))
 
     def data(self, index: int, view: memoryview) -> None:
         """Content of the change with this index."""
-        header = _DATA.pack(c.DATA, index, 0, len(view) >> 16, len(view) & 0xFFFF)
+        header = data_head(index, 0, len(view))
         if len(view) < COPY_BELOW:
             self._room(len(header) + len(view) + 32)
-            self._last = (index, len(self._pending) + 3)
+            self._last = (index, len(self._pending) + _FLAGS_AT)
             self._pending += header
             self._pending += view
             return
@@ -272,15 +271,15 @@ class Upload:
             self._pending += digest
             self._last = None
         else:
-            self._add(_DATA.pack(c.DATA, index, c.END, 0, 0) + digest)
+            self._add(data_head(index, c.END, 0) + digest)
 
     def abort(self, index: int) -> None:
         """The content cannot be had: the device fails this change."""
-        self._add(_DATA.pack(c.DATA, index, c.ABORT, 0, 0))
+        self._add(data_head(index, c.ABORT, 0))
 
     def commit(self) -> None:
         """The batch is complete."""
-        self._add(bytes([c.COMMIT]))
+        self._add(COMMIT_ELEMENT)
         self._send([bytes(self._pending)], more=False)
 
     def answer(self) -> list[tuple[int, int]]:
