@@ -70,7 +70,6 @@ CREATE TABLE conflict (
     number   INTEGER PRIMARY KEY AUTOINCREMENT,
     partner  TEXT NOT NULL,
     type     TEXT NOT NULL,
-    location TEXT NOT NULL,
     item     BLOB NOT NULL,
     identity TEXT NOT NULL,
     unit     INTEGER NOT NULL,
@@ -85,7 +84,7 @@ CREATE TABLE conflict (
     resolved INTEGER,
     taken    TEXT
 ) STRICT;
-CREATE INDEX conflict_of_item ON conflict (item, unit);
+CREATE INDEX conflict_of_item ON conflict (item);
 CREATE INDEX conflict_of_content ON conflict (digest);
 """,
 )
