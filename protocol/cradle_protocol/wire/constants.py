@@ -11,14 +11,15 @@ HEADER_SIZE = const(6)  # bytes: u24 length of the body, u8 kind, u16 request
 MORE = const(0x80)  # bit in the kind octet: more parts of this request or reply follow
 KIND_MASK = const(0x7F)
 
-# Longest body before the proof. Fits every message of the handshake (a proof reply of 15 types), and is all the memory
-# that a stranger can make a peer hold.
+# Longest body before the proof. Fits every message of the handshake (a proof reply of 15 types), is all the memory that
+# a stranger can make a peer hold, and the least that an end may announce.
 UNPROVEN_MESSAGE = const(1024)
 # Longest body any end may announce: what three bytes of length can say.
 MESSAGE_LIMIT = const(0xFFFFFF)
 # Request 0 is no request: notices, and errors that end the session.
 NO_REQUEST = const(0)
 REQUEST_LIMIT = const(0xFFFF)
+ERROR_TEXT = const(200)  # characters of an error's sentence: fits an unproven message in any script
 
 # HELLO_REPLY flags
 PAIRED = const(1)  # this end holds a key for the desktop's id
