@@ -1,5 +1,5 @@
-"""The agent: hosts device providers, answers sessions, keeps its replicas' metadata on flash.
+"""The agent: hosts device providers, answers sessions, keeps its replicas' metadata. Not the manager, and no link.
 
-Runs on MicroPython and CPython from the same source and needs nothing but `cradle_protocol`;
-links, TLS and the pairing code are handed in as objects. It never starts a session.
+Same source on MicroPython and CPython, no dependency; links, TLS and pairing codes are handed in. Import the modules
+that a program needs by name: a board loads nothing else, so this file imports nothing.
 """
