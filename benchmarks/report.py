@@ -31,7 +31,7 @@ def table(head: "Sequence[str]", rows: "Iterable[Sequence[str]]") -> str:
 def ratio(results: Files, step: str, peer: str, figure: str) -> float:
     """Median over the rounds of ours divided by the peer's, pair by pair."""
     pairs = zip(timed(results[OURS], step), timed(results[peer], step))
-    return statistics.median(float(getattr(a, figure)) / max(getattr(b, figure), 0.001) for a, b in pairs)
+    return statistics.median(float(getattr(a, figure)) / max(float(getattr(b, figure)), 0.001) for a, b in pairs)
 
 
 def files_table(results: Files) -> str:
