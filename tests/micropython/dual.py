@@ -16,6 +16,9 @@ HEAP = "192k"
 MICROPYPATH = "protocol:device:.frozen:tests"  # without .frozen the built-in asyncio disappears
 TIMEOUT = 100  # seconds for one file
 
+# The docstring of a module that a board has no use for begins so; `make board` leaves it out, too.
+DESKTOP_ONLY = '"""CPython only'
+
 CPYTHON_ONLY = re.compile(r"^\s*(import|from)\s+(pytest|hypothesis)\b", re.MULTILINE)
 
 
@@ -42,6 +45,17 @@ def dual_files() -> "list[Path]":
 def sources() -> "list[Path]":
     """Every module of protocol/ and device/."""
     return sorted(p for folder in PACKAGES.values() for p in folder.rglob("*.py") if "vectors" not in p.parts)
+
+
+def board_modules() -> "dict[str, Path]":
+    """Dotted name -> file of what a board may load."""
+    found = {}
+    for folder in PACKAGES.values():
+        for path in sorted(folder.glob("cradle_*/**/*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            if not path.read_text(encoding="utf-8").startswith(DESKTOP_ONLY):
+                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
 
 
 def micropython(*args: str, heap: str = HEAP) -> "subprocess.CompletedProcess[str]":

@@ -20,7 +20,7 @@ BOARD_MODULES = {"micropython", "machine", "vfs", "deflate", "uctypes", "network
 BOTH_ENDS = re.compile(r"(^|/)(agent|demo)[^/]*(/|\.py$)")
 
 # Calls that wait, look or talk.
-IMPURE_CALLS = {"print", "open", "input", "exec", "eval"}
+IMPURE_CALLS = {"print", "open", "input"}
 
 
 def top(name: str) -> str:
