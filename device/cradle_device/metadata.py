@@ -158,7 +158,6 @@ class LogMetadata(Metadata):
 
     def intend(self, items: "list[Item]", made: "list[Vector]") -> None:
         self._write_replicas()
-        self._intents = {}
         self._log.append(_INTEND, pack(">II", self.tick, self._oid))
         for k in range(len(items)):
             self._write_intent(items[k], made[k])
@@ -263,7 +262,7 @@ class LogMetadata(Metadata):
         if kind == _SHORT:
             kind, buffer, start, end = log.read(unpack_from(">I", buffer, at)[0])
             start = record.read_vector(buffer, start)[1]
-            at = start + record.HEAD_SIZE + buffer[start + record.HEAD_SIZE - 1]
+            at = record.head_end(buffer, start)
         record.read_core(buffer, at, end, item, keys)
         return item
 
@@ -363,8 +362,9 @@ class LogMetadata(Metadata):
         for offset, kind, buffer, start, end in self._log.replay():
             if kind in (_COMMIT, _INTEND):
                 self.tick, self._oid = unpack_from(">II", buffer, start)
-                self._intents, durable = {}, len(self.replicas)
+                durable = len(self.replicas)
                 if kind == _COMMIT:
+                    self._intents = {}
                     self._committed, self._saved_tick = offset + HEAD + end - start + TAIL, self.tick
                     loose = False
             elif kind == _INTENT:
@@ -437,8 +437,8 @@ class LogMetadata(Metadata):
 
 def _check(item: "Item") -> None:
     """Lengths that one byte must hold: MicroPython would cut them silently."""
-    longest = len(item.stamp)
+    longest = 0
     for value in item.values:
         longest = max(longest, len(value))
     if longest > 255:
-        raise LocalError(LIMIT, "a stamp or value is longer than 255 bytes")
+        raise LocalError(LIMIT, "a value is longer than 255 bytes")

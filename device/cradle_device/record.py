@@ -1,6 +1,6 @@
 """An item as bytes of a metadata log. Not the wire's form of a change: this one keeps stamp and flags, and is local.
 
-head   16 id · u32 object id · 4 tag (see `index`) · u8 flags · u8 length + stamp
+head   16 id · u32 object id · 4 tag (see `index`) · u8 flags · u16 length + stamp
 core   u8 form (LINK=1, SPREAD=2, CREATED=4) · u8 units · version, or one per unit with SPREAD ·
        creation version with CREATED, else the first unit's · per unit u8 length + value ·
        with LINK: 16 id, version, u8 count of (version, u8 length + value) · identity to the end
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DEAD = 0x80  # beside the item's own flags
 _LINK, _SPREAD, _CREATED = 1, 2, 4
 _VERSION = 6
-HEAD_SIZE = 26  # with an empty stamp
+HEAD_SIZE = 27  # with an empty stamp
 TAG_AT = 20
 
 
@@ -55,7 +55,10 @@ def write_head(buffer: bytearray, at: int, item: Item, tag: bytes) -> int:
     pack_into(">I", buffer, at + 16, item.oid)
     buffer[at + TAG_AT : at + TAG_AT + 4] = tag
     buffer[at + 24] = item.flags | (_DEAD if item.dead else 0)
-    return _put_bytes(buffer, at + 25, item.stamp)
+    pack_into(">H", buffer, at + 25, len(item.stamp))
+    end = at + HEAD_SIZE + len(item.stamp)
+    buffer[at + HEAD_SIZE : end] = item.stamp
+    return end
 
 
 def write_core(buffer: bytearray, at: int, item: Item, identity: bytes) -> int:
@@ -105,8 +108,14 @@ def read_head(buffer: bytearray, at: int, item: Item) -> int:
     (item.oid,) = unpack_from(">I", buffer, at + 16)
     flags = buffer[at + 24]
     item.dead, item.flags = bool(flags & _DEAD), flags & ~_DEAD
-    item.stamp, at = _take_bytes(buffer, at + 25)
-    return at
+    end = head_end(buffer, at)
+    item.stamp = bytes(buffer[at + HEAD_SIZE : end])
+    return end
+
+
+def head_end(buffer: bytearray, at: int) -> int:
+    """Where the head that begins at `at` ends."""
+    return at + HEAD_SIZE + int(unpack_from(">H", buffer, at + 25)[0])
 
 
 def read_core(buffer: bytearray, at: int, end: int, item: Item, keys: "Keys" = None) -> None:
