@@ -67,25 +67,25 @@ CREATE TABLE enabled (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE conflict (
-    number   INTEGER PRIMARY KEY AUTOINCREMENT,
-    partner  TEXT NOT NULL,
-    type     TEXT NOT NULL,
-    item     BLOB NOT NULL,
-    identity TEXT NOT NULL,
-    unit     INTEGER NOT NULL,
-    kind     TEXT NOT NULL,
-    winner   TEXT NOT NULL,
-    loser    TEXT NOT NULL,
-    value    BLOB NOT NULL,
-    digest   BLOB NOT NULL,
-    size     INTEGER NOT NULL,
-    held     INTEGER NOT NULL,
-    detected INTEGER NOT NULL,
-    resolved INTEGER,
-    taken    TEXT
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    partner   TEXT NOT NULL,
+    type      TEXT NOT NULL,
+    item      BLOB NOT NULL,
+    identity  TEXT NOT NULL,
+    unit      INTEGER NOT NULL,
+    kind      TEXT NOT NULL,
+    winner    TEXT NOT NULL,
+    loser     TEXT NOT NULL,
+    value     BLOB NOT NULL,
+    digest    BLOB NOT NULL,
+    size      INTEGER NOT NULL,
+    held      INTEGER NOT NULL,
+    displaced BLOB,
+    detected  INTEGER NOT NULL,
+    resolved  INTEGER,
+    taken     TEXT
 ) STRICT;
 CREATE INDEX conflict_of_item ON conflict (item);
-CREATE INDEX conflict_of_content ON conflict (digest);
 """,
 )
 VERSION = len(SCRIPTS)
