@@ -14,8 +14,8 @@ from cradle_desktop.sync.plan import Plan, Step, needs_content
 from cradle_desktop.sync.remote import RemoteReplica, Segment
 from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_desktop.sync.resolve import Lost
-from cradle_protocol.errors import CHANGED, MISMATCH, NO_ROOM
-from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
+from cradle_protocol.errors import CHANGED, MISMATCH, NO_ROOM, STATUS_TEXT
+from cradle_protocol.provider.store import ObjectStore, Reader, StoreError, Writer
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.detect import unimply
 from cradle_protocol.sync.item import IMPLIED, RACY, Item, item_id, phantom
@@ -127,44 +127,49 @@ class Arriving:
             self.store.stage_copy(step.copy, self._stage_name(step.new))
 
     def _receive(self, want: Want) -> bytes:
-        """Write one content's segments to its staged object. Returns its digest; raises StoreError."""
-        values = want.change.values or [b""]
-        if want.offset == 0 and size_of(values[0]) > self.store.room():
-            self._drain(self._segments)
-            raise StoreError(NO_ROOM)
-        writer = self.store.stage(want.name, append=want.offset > 0)
-        hasher = hashlib.sha256()
-        self.result.resumed_bytes += want.offset
-        digest = status = None
-        error: StoreError | None = None
-        try:
-            for segment in self._segments:
-                if segment.data and error is None:
-                    try:
-                        writer.write(segment.data)
-                    except StoreError as failure:
-                        error = failure
-                    hasher.update(segment.data)
-                    self._progress(len(segment.data))
-                digest, status = segment.digest, segment.status
-                if segment.last:
-                    break
-        finally:
-            writer.close()
-        if error is not None or status is not None:
-            self.store.unstage(want.name)
-            raise error or StoreError(status or MISMATCH)
-        found = hasher.digest() if want.offset == 0 else self.store.staged_digest(want.name)
-        if found != digest or (not is_lazy(values[0]) and digest_of(values[0]) != digest):
+        """Stage one content as its segments come. Returns its digest; raises StoreError."""
+        value = (want.change.values or [b""])[0]
+        first = next(self._segments)
+        if first.last and first.status is None and want.offset == 0 and len(first.data) == size_of(value):
+            digest = hashlib.sha256(first.data).digest()
+            if digest == first.digest:
+                self.store.stage_bytes(want.name, first.data)
+            self._progress(len(first.data))
+        else:
+            digest, first = self._receive_stream(want, first)
+        if digest != first.digest or (not is_lazy(value) and digest_of(value) != digest):
             self.store.unstage(want.name)
             raise StoreError(MISMATCH)
-        return found
+        return digest
 
-    @staticmethod
-    def _drain(segments: Iterator[Segment]) -> None:
-        for segment in segments:
-            if segment.last:
-                return
+    def _receive_stream(self, want: Want, segment: Segment) -> tuple[bytes, Segment]:
+        """Append segments to the staged object. Returns the digest of the whole and the last segment."""
+        error = self._too_large(want)
+        hasher = hashlib.sha256()
+        writer = None if error else self.store.stage(want.name, append=want.offset > 0)
+        self.result.resumed_bytes += want.offset
+        try:
+            while True:
+                if writer is not None and error is None and segment.data:
+                    error = _write(writer, segment)
+                    hasher.update(segment.data)
+                self._progress(len(segment.data))
+                if segment.last:
+                    break
+                segment = next(self._segments)
+        finally:
+            if writer is not None:
+                writer.close()
+        if segment.status is not None:
+            error = StoreError(segment.status, f"on {self.remote.name}: {STATUS_TEXT.get(segment.status, '')}")
+        if error is not None:
+            self.store.unstage(want.name)
+            raise error
+        return (hasher.digest() if want.offset == 0 else self.store.staged_digest(want.name)), segment
+
+    def _too_large(self, want: Want) -> StoreError | None:
+        size = size_of((want.change.values or [b""])[0]) - want.offset
+        return StoreError(NO_ROOM) if size > self.store.room() else None
 
     def _progress(self, size: int = 0) -> None:
         self._bytes += size
@@ -303,6 +308,15 @@ class Arriving:
                 return
             unimply(self.meta, item)
             self._known_directories.discard(identity)
+
+
+def _write(writer: Writer, segment: Segment) -> StoreError | None:
+    """Write a segment; what went wrong, so that the rest of the content can be taken off the line."""
+    try:
+        writer.write(segment.data)
+    except StoreError as error:
+        return error
+    return None
 
 
 def _is_remote(lost: Lost) -> bool:

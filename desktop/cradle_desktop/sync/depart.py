@@ -42,8 +42,8 @@ class Departing:
     _done: int = 0
     _bytes: int = 0
 
-    def run(self) -> None:
-        """Send everything, then what failed once more. Raises LinkGone where the link ends."""
+    def run(self) -> set[bytes]:
+        """Send everything, then what failed once more. Returns the ids that failed; raises LinkGone."""
         self._total_bytes = sum(size_of(d.item.values[0]) for d in self.departures if d.content)
         self.remote.begin_pass(self.meta)
         staged = self._stash()
@@ -57,6 +57,7 @@ class Departing:
         self._retry(staged)
         self._report()
         self._keep_digests()
+        return {departure.item.id for departure, _ in self._failed}
 
     def _stash(self) -> set[bytes]:
         """Let the device stage what it holds under another name. Returns the ids for which that worked."""

@@ -6,7 +6,7 @@ everything has arrived (the tail). Then whatever this desktop holds that the dev
 work on an `Overlay`: the same code makes the plan that `cradle diff` prints and the plan that `cradle sync` executes.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from cradle_desktop.sync.report import Counts, Policy
@@ -73,13 +73,13 @@ class Plan:
     waiting: list[Lost] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
-    def to_desktop(self) -> Counts:
-        """Objects touched on the desktop."""
-        return _count(step.verb for step in self.steps + self.tail)
+    def to_desktop(self, but: Collection[bytes] = ()) -> Counts:
+        """Objects touched on the desktop, but for the items with these ids."""
+        return _count(step.verb for step in self.steps + self.tail if step.new.id not in but)
 
-    def to_device(self) -> Counts:
-        """Objects touched on the device."""
-        return _count(departure.verb for departure in self.departures)
+    def to_device(self, but: Collection[bytes] = ()) -> Counts:
+        """Objects touched on the device, but for the items with these ids."""
+        return _count(departure.verb for departure in self.departures if departure.item.id not in but)
 
     def conflicts(self) -> list[Lost]:
         """What will be displaced into the conflict store, and what waits for a decision."""

@@ -6,8 +6,6 @@ agent's. Requests are pipelined; what streams (contents) is handed over as views
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from cradle_desktop.connection import HIGH_WATER, Connection
 from cradle_protocol.errors import BAD_MESSAGE, RemoteError
@@ -42,7 +40,11 @@ from cradle_protocol.wire.messages.sync import (
     SyncOpenReply,
 )
 
-Bytes = bytes | bytearray | memoryview
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Bytes = bytes | bytearray | memoryview
 
 NONE, FOLLOWS, RESUME, STAGED = c.CONTENT_NONE, c.CONTENT_FOLLOWS, c.CONTENT_RESUME, c.CONTENT_STAGED
 
@@ -60,15 +62,13 @@ _FLAGS_AT = 3  # where the flags of a DATA element are
 COPY_BELOW = 32 << 10
 
 
-@dataclass
 class Segment:
     """One piece of a fetched content. `digest` comes with the last piece, `status` instead if it failed."""
 
-    oid: int
-    data: Bytes
-    last: bool
-    digest: bytes | None
-    status: int | None
+    __slots__ = ("data", "digest", "last", "oid", "status")
+
+    def __init__(self, oid: int, data: "Bytes", last: bool, digest: bytes | None, status: int | None) -> None:
+        self.oid, self.data, self.last, self.digest, self.status = oid, data, last, digest, status
 
 
 class RemoteReplica:
@@ -77,7 +77,7 @@ class RemoteReplica:
     def __init__(self, connection: Connection, meta: Metadata, type_name: str, preview: bool) -> None:
         """Ask the device to scan; it works while we do."""
         self.connection, self.meta = connection, meta
-        self.limits = connection.peer.limits
+        self.limits = connection.peer
         self.name, self.type = connection.peer.name, type_name
         flags = c.PREVIEW if preview else 0
         body = SyncOpen(flags, type_name, meta.replicas[0]).to_bytes()
@@ -127,7 +127,7 @@ class RemoteReplica:
                 raise RemoteError(BAD_MESSAGE, "the device's list of changes does not advance")
             start = end.next
 
-    def _records(self, part: Bytes) -> list[Change]:
+    def _records(self, part: "Bytes") -> list[Change]:
         at, found = 0, []
         while at < len(part):
             record, at = decode_change(part, at, self.meta.units)
@@ -197,7 +197,7 @@ class RemoteReplica:
         self.connection.call(c.SYNC_CLOSE, SyncClose(self.channel).to_bytes())
 
 
-def _change(record: tuple[Any, ...], type_name: str) -> Change:
+def _change(record: "tuple[Any, ...]", type_name: str) -> Change:
     """A change out of its record; one that names the identity is given the id that follows from it."""
     i, oid, identity, dead, created, versions, values, link = record
     if i is None:
@@ -205,7 +205,7 @@ def _change(record: tuple[Any, ...], type_name: str) -> Change:
     return Change(i, oid, identity, dead, created, versions, values, None if link is None else Link(*link))
 
 
-def _segments(body: Bytes) -> Iterator[Segment]:
+def _segments(body: "Bytes") -> Iterator[Segment]:
     at = 0
     while at < len(body):
         (oid, flags, data, digest), at = decode_segment(body, at)
@@ -297,7 +297,7 @@ class Upload:
         if self._pending and len(self._pending) + size > self._max:
             self._send([bytes(self._pending)])
 
-    def _send(self, body: list[Bytes], more: bool = True) -> None:
+    def _send(self, body: "list[Bytes]", more: bool = True) -> None:
         self._request = self._connection.start(c.APPLY, body, more, self._request)
         self._pending = bytearray()
         self._last = None

@@ -1,10 +1,11 @@
 """What a sync is asked for and what it answers: options, counts, result, progress. No decisions here."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
-Policy = Literal["desktop", "device", "skip", "ask"]
-Direction = Literal["both", "to-device", "to-desktop"]
+    Policy = Literal["desktop", "device", "skip", "ask"]
+    Direction = Literal["both", "to-device", "to-desktop"]
 
 # A plan that deletes more of a type than this share of its objects stops and asks.
 MAX_DELETE_PERCENT = 25.0
@@ -12,47 +13,46 @@ MAX_DELETE_PERCENT = 25.0
 MAX_DELETE_FLOOR = 10
 
 
-@dataclass
 class SyncOptions:
     """How to sync one type of one partnership.
 
     policy       who wins a conflict; `skip` and `ask` leave it as it is (`ask` is for a person at the terminal)
     direction    which way changes flow
     max_delete   largest share of a side's objects, in percent, that may be deleted without asking
+    partner      name of the device, for the plan's words
     """
 
-    policy: Policy = "desktop"
-    direction: Direction = "both"
-    max_delete: float = MAX_DELETE_PERCENT
-    partner: str = "device"
+    def __init__(
+        self,
+        policy: "Policy" = "desktop",
+        direction: "Direction" = "both",
+        max_delete: float = MAX_DELETE_PERCENT,
+        partner: str = "device",
+    ) -> None:
+        self.policy, self.direction, self.max_delete, self.partner = policy, direction, max_delete, partner
 
 
-@dataclass
 class Counts:
     """Objects that were (or would be) touched on one side."""
 
-    created: int = 0
-    updated: int = 0
-    renamed: int = 0
-    deleted: int = 0
+    def __init__(self, created: int = 0, updated: int = 0, renamed: int = 0, deleted: int = 0) -> None:
+        self.created, self.updated, self.renamed, self.deleted = created, updated, renamed, deleted
 
     def total(self) -> int:
         """All of them."""
         return self.created + self.updated + self.renamed + self.deleted
 
 
-@dataclass
 class TypeResult:
     """What a sync of one type did. Bytes are those on the link; resumed bytes are those that need not be sent again."""
 
-    type: str
-    to_device: Counts = field(default_factory=Counts)
-    to_desktop: Counts = field(default_factory=Counts)
-    conflicts: int = 0
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    resumed_bytes: int = 0
+    def __init__(self, type: str, to_device: Counts | None = None, to_desktop: Counts | None = None) -> None:
+        self.type, self.to_device, self.to_desktop = type, to_device or Counts(), to_desktop or Counts()
+        self.conflicts = self.bytes_sent = self.bytes_received = self.resumed_bytes = 0
+        self.skipped: list[tuple[str, str]] = []
+
+    def __repr__(self) -> str:
+        return f"TypeResult({vars(self)})"
 
 
 class Observer:

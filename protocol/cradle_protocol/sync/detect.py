@@ -125,6 +125,8 @@ def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes
         item = meta.get(i)
         if item is None or item.flags & IMPLIED or _under(item.identity, hidden):
             continue
+        if _still_there(store, item.identity):
+            continue  # renamed while the directory was being read: the next scan meets it
         gone.append(i)
     targets = _pair(store, meta, gone[:moves], fresh) if fresh and gone else {}
     for i in gone:
@@ -133,6 +135,14 @@ def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes
             item.die(meta.next_version(), _link(meta, item, targets.get(i)))
             meta.put(item)
             scan.changed += 1
+
+
+def _still_there(store: "ObjectStore", identity: str) -> bool:
+    """Reading a directory is not one step: what was not met is looked at once more before it counts as deleted."""
+    try:
+        return store.stamp(identity) is not None
+    except StoreError:
+        return True
 
 
 def _under(identity: str, hidden: "list[str]") -> bool:

@@ -1,0 +1,233 @@
+"""Worlds: some desktops and devices with stores in memory, the real engine, the real agent, no wire below the session.
+
+`sync` runs one session of a pair to its end, or cuts it; nothing waits and nothing sleeps, so a world is deterministic.
+Power cuts come from the metadata: `crash_before_commit` says at which commit the desktop dies.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cradle_desktop.conflict.store import ConflictStore, Loser
+from cradle_desktop.connection import Connection
+from cradle_desktop.sync.engine import preview, synchronize
+from cradle_desktop.sync.plan import Plan
+from cradle_desktop.sync.report import Observer, Policy, SyncOptions, TypeResult
+from cradle_protocol.provider.store import Reader
+from cradle_protocol.sync.metadata import MemoryMetadata, Metadata
+from cradle_protocol.sync.values import is_file
+from cradle_protocol.sync.version import new_replica_id
+from cradle_testing.pair import AgentEnd, Cut, PairPump
+from cradle_testing.stores import MemoryStore
+
+__all__ = ["Cut", "PowerCut", "World"]
+
+# More rounds than any chain of this many replicas needs to come to rest.
+SETTLE_ROUNDS = 8
+
+
+class PowerCut(Exception):
+    """The desktop lost its power here."""
+
+
+class MortalMetadata(MemoryMetadata):
+    """Metadata of a desktop that loses its power just before the n-th commit or intend from now."""
+
+    crash_before_commit = 0
+
+    def commit(self) -> None:
+        self._live_on()
+        super().commit()
+
+    def intend(self, items: "list", made: "list") -> None:  # type: ignore[type-arg]
+        self._live_on()
+        super().intend(items, made)
+
+    def _live_on(self) -> None:
+        if self.crash_before_commit:
+            self.crash_before_commit -= 1
+            if not self.crash_before_commit:
+                raise PowerCut
+
+
+class MemoryConflicts(ConflictStore):
+    """Losers in a list, for worlds that run by the thousand. `limit`: bytes that fit."""
+
+    def __init__(self) -> None:
+        self.losers: dict[tuple[bytes, int, bytes], bytes] = {}
+        self.limit = 1 << 40
+        self.left: list[Loser] = []
+
+    def room(self, size: int) -> bool:
+        return size <= self.limit - sum(map(len, self.losers.values()))
+
+    def add(self, loser: Loser, content: "Reader | None") -> int:
+        self.losers[(loser.item_id, loser.unit, loser.value)] = b"" if content is None else _drain(content)
+        return len(self.losers)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        yield
+
+    def waiting(self, partner: str, type: str, losers: "list[Loser]") -> None:
+        self.left = losers
+
+
+def _drain(reader: Reader) -> bytes:
+    buffer, out = memoryview(bytearray(4096)), bytearray()
+    while count := reader.read_into(buffer):
+        out += buffer[:count]
+    reader.close()
+    return bytes(out)
+
+
+class Desk:
+    """A desktop: its store, its metadata, what it displaced."""
+
+    def __init__(self, number: int, modes: bool) -> None:
+        self.number = number
+        self.store = MemoryStore(modes=modes, store_id=b"desk%12d" % number)
+        self.conflicts = MemoryConflicts()
+        self.lives = 0
+        self.forget_everything()
+
+    def forget_everything(self) -> None:
+        """The database is wiped; the folder stays."""
+        self.lives += 1
+        self.meta = MortalMetadata(new_replica_id(b"D%3d desktop%4d" % (self.number, self.lives), True), 2)
+
+    def restart(self) -> None:
+        """The power comes back: only what was durable is there."""
+        self.store.crash()
+        self.meta.crash()
+        self.meta.crash_before_commit = 0
+
+
+class Device:
+    """A device: its store and its agent."""
+
+    def __init__(self, number: int, modes: bool, folder: Path, batch_items: int) -> None:
+        self.store = MemoryStore(modes=modes, store_id=b"devi%12d" % number)
+        self.end = AgentEnd(number, self.store, folder, batch_items)
+
+    def restart(self) -> None:
+        """The power comes back."""
+        self.store.crash()
+        self.end.restart()
+
+
+class World:
+    """Desktops D1.. and devices R1.., by name in `world["D1"]`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        desktops: "tuple[str, ...]" = ("D1",),
+        devices: "tuple[str, ...]" = ("R1",),
+        modes: "dict[str, bool] | None" = None,
+        batch_items: int = 1000,
+    ) -> None:
+        modes = modes or {}
+        self.desktops, self.devices = desktops, devices
+        self.names = desktops + devices
+        self.desks = {name: Desk(k, modes.get(name, True)) for k, name in enumerate(desktops)}
+        self.boards = {
+            name: Device(k, modes.get(name, True), folder / name, batch_items) for k, name in enumerate(devices)
+        }
+        self.content_bytes = 0
+
+    def __getitem__(self, name: str) -> "Desk | Device":
+        return self.desks[name] if name in self.desks else self.boards[name]
+
+    # -- sessions
+
+    def _connect(self, desktop: str, device: str, cut_after_replies: "int | None") -> "tuple[Connection, PairPump]":
+        pump = PairPump(self.desks[desktop].number, self.boards[device].end, cut_after_replies)
+        return Connection(pump, pump.handshake()), pump
+
+    def sync(
+        self,
+        desktop: str,
+        device: str,
+        policy: Policy = "desktop",
+        cut_after_replies: "int | None" = None,
+        max_delete: float = 100.0,
+    ) -> TypeResult:
+        """One session. Raises Cut where it was cut, PowerCut where the desktop died."""
+        desk = self.desks[desktop]
+        connection, pump = self._connect(desktop, device, cut_after_replies)
+        options = SyncOptions(policy=policy, max_delete=max_delete, partner=device)
+        try:
+            return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Observer())
+        finally:
+            self.content_bytes += pump.content_bytes
+            pump.end_session()
+
+    def preview(self, desktop: str, device: str) -> Plan:
+        """What `cradle diff` would print."""
+        desk = self.desks[desktop]
+        connection, pump = self._connect(desktop, device, None)
+        try:
+            return preview(connection, desk.store, desk.meta, SyncOptions(partner=device))
+        finally:
+            pump.end_session()
+
+    def settle(self, rounds: int = SETTLE_ROUNDS) -> None:
+        """Everybody with everybody, often enough."""
+        for _ in range(rounds):
+            for desktop in self.desktops:
+                for device in self.devices:
+                    self.sync(desktop, device)
+
+    # -- what must be true
+
+    def settle_and_check(self) -> None:
+        """In the end all stores are equal, metadata say what the stores show, and nothing moves any more."""
+        self.settle()
+        trees = {name: self[name].store.tree() for name in self.names}
+        assert len({repr(sorted(tree.items())) for tree in trees.values()}) == 1, trees
+        self._check_modes()
+        before, self.content_bytes = len(self.losers()), 0
+        for desktop in self.desktops:
+            for device in self.devices:
+                result = self.sync(desktop, device)
+                moved = result.to_desktop.total() + result.to_device.total() + result.conflicts
+                assert moved == 0, (desktop, device, result)
+        assert (self.content_bytes, len(self.losers())) == (0, before)
+        for desk in self.desks.values():
+            self._check_metadata(desk.meta, desk.store)
+
+    def _check_modes(self) -> None:
+        able = [self[name].store for name in self.names if self[name].store.modes]
+        for path in able[0].objects:
+            assert len({store.mode(path) for store in able}) == 1, path
+
+    @staticmethod
+    def _check_metadata(meta: Metadata, store: MemoryStore) -> None:
+        living = {item.identity for item in meta.items() if not item.dead}
+        assert living == set(store.objects)
+        for item in meta.items():
+            for version in item.versions:
+                assert meta.knowledge.knows(item.id, version), "a version outside its own replica's knowledge"
+
+    def losers(self) -> "list[bytes]":
+        """Contents that any desktop displaced, each once, sorted."""
+        found = [
+            content
+            for desk in self.desks.values()
+            for (_, _, value), content in desk.conflicts.losers.items()
+            if is_file(value)
+        ]
+        return sorted(set(found))
+
+    def everything(self) -> "list[object]":
+        """Every byte of stores and metadata, for comparing before and after."""
+        state: list[object] = []
+        for desk in self.desks.values():
+            state += [desk.store.tree(), dict(desk.store.stages), desk.meta.tick, desk.meta.replicas]
+            state += [item.facts() for item in desk.meta.items()] + [desk.meta.knowledge.to_bytes()]
+        for board in self.boards.values():
+            state += [board.store.tree(), dict(board.store.stages), board.end.state_bytes()]
+        return state
+
+
