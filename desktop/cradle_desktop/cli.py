@@ -1,4 +1,4 @@
-"""The command `cradle`: finds the command in the table, parses its arguments, runs it, turns every error into a sentence.
+"""The command `cradle`: finds the command in the table, parses its arguments, runs it, makes every error a sentence.
 
 Not where commands live (`commands/`). Imports next to nothing, so that `cradle --version` is as fast as Python starts.
 """
@@ -33,7 +33,9 @@ def main(words: "list[str] | None" = None) -> int:
     except OSError as error:
         return _failed(system_sentence(error), EXIT_ERROR, debug)
     except Exception as error:  # noqa: BLE001  the last boundary: a user never meets a traceback without --debug
-        text = f"something is wrong in cradle itself ({type(error).__name__}: {error}); run it with --debug and report it"
+        text = (
+            f"something is wrong in cradle itself ({type(error).__name__}: {error}); run it with --debug and report it"
+        )
         return _failed(text, EXIT_ERROR, debug)
 
 

@@ -8,30 +8,37 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from cradle_protocol.errors import BUSY, NOT_PAIRED, PROOF_FAILED, STATUS_TEXT, ProtocolError
-from cradle_protocol.wire.session import FAILED, NOTICE, REPLY
-
 from cradle_desktop.errors import DeviceError, LinkGone, RequestFailed
+from cradle_hardware.link import LinkError, LinkLost
+from cradle_protocol.errors import BUSY, NOT_PAIRED, PROOF_FAILED, STATUS_TEXT, ProtocolError
+from cradle_protocol.wire.events import FAILED, NOTICE, REFUSED, REPLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cradle_protocol.wire.session import Peer
+    from typing import Any
 
     from cradle_desktop.pump import Pump
+    from cradle_protocol.wire.session import Peer
 
     Chunk = bytes | bytearray | memoryview
+    Event = tuple[Any, ...]
     Reply = tuple[int, Chunk, bool]
     Notice = Callable[[int, bytes], None]
 
-# `start` returns with no more than this waiting to go out: what a fast link takes in about a millisecond, so that the
-# sender stays ahead of it, and what is copied at most for each request.
+# `start` returns with no more bytes than this waiting to go out: what a fast link takes in about a millisecond, so that
+# the sender stays ahead of it.
 HIGH_WATER = 256 * 1024
+# On a slow line no more than half a second's worth, but a few frames.
+LINE_WATER = 4096
 # Replies that arrive before somebody asks for them are kept, up to this. Only small ones are ever left lying.
 KEPT_MAX = 32 * 1024 * 1024
 # Seconds for the last frames of a conversation to leave.
 GOODBYE = 1.0
 # A device that scans is silent; after so many seconds the user hears that it is still there.
 SILENCE = 20.0
+
+# What a link may raise while bytes move.
+LINK_ERRORS = (LinkError, OSError)
 
 
 def quiet(kind: int, body: bytes) -> None:
@@ -54,27 +61,33 @@ class Connection:
         self._kept_bytes = 0
         self._unwanted: set[int] = set()
         self._closed = False
+        rate = pump.link.rate
+        self._high = min(HIGH_WATER, max(LINE_WATER, rate // 2)) if rate else HIGH_WATER
 
     @property
     def bytes_sent(self) -> int:
-        return self._pump.bytes_sent
+        return self._pump.link.sent
 
     @property
     def bytes_received(self) -> int:
-        return self._pump.bytes_received
+        return self._pump.link.received
 
     def start(
         self, kind: int, body: "Chunk | list[Chunk]" = b"", more: bool = False, request: "int | None" = None
     ) -> int:
         """Send a request, or one more part of it. Its number is for `replies`.
 
-        Returns when at most HIGH_WATER bytes wait to go out; the buffers of the body may be used again then.
+        Returns when at most HIGH_WATER bytes wait to go out: buffers handed over before those may be used again.
         """
-        number = self._session.request(kind, body, more, request)
-        self._move(0)
-        while self._pump.waiting() > HIGH_WATER:
+        try:
+            while request is None and self._session.free_requests() <= 0:
+                self._move(None)
+            number = self._session.request(kind, body, more, request or 0)
+        except ProtocolError as error:
+            raise broken(error) from error
+        flush(self._pump)
+        while self._pump.waiting() > self._high:
             self._move(None)
-        self._pump.own()
         return number
 
     def replies(self, request: int) -> "Iterator[Reply]":
@@ -111,7 +124,7 @@ class Connection:
         self._closed = True
         try:
             self._pump.finish(GOODBYE)
-        except (LinkGone, *link_errors()):
+        except (LinkGone, LinkError, OSError):
             pass  # the other end was faster
         finally:
             self._pump.link.close()
@@ -125,11 +138,15 @@ class Connection:
     # -- inside
 
     def _move(self, timeout: "float | None") -> bool:
-        """One step of the pump, and what it brought is put where it belongs."""
+        """One step of the pump; what comes and nobody has asked for yet is kept."""
+        self._drain()
         moved = step(self._pump, timeout)
+        self._drain()
+        return moved
+
+    def _drain(self) -> None:
         while (event := next_event(self._pump)) is not None:
             self._sort(event)
-        return moved
 
     def _take(self, request: int) -> "Reply":
         """The next part of a reply: kept, or straight from the session without a copy."""
@@ -158,7 +175,7 @@ class Connection:
         self._kept_bytes -= len(first[1])
         return first
 
-    def _sort(self, event: "tuple[object, ...]") -> None:
+    def _sort(self, event: "Event") -> None:
         """Keep a reply that nobody has asked for yet; pass on the rest."""
         if event[0] == REPLY:
             _, kind, request, body, more = event
@@ -168,6 +185,8 @@ class Connection:
             self._keep(request, failure(status, text), True)
         elif event[0] == NOTICE:
             self.on_notice(event[1], bytes(event[2]))
+        elif event[0] == REFUSED:
+            raise failure(event[1], event[2])
 
     def _keep(self, request: int, part: "Reply | RequestFailed", last: bool) -> None:
         if request in self._unwanted:
@@ -203,17 +222,32 @@ def failure(status: int, text: str) -> RequestFailed:
 FAILURE_EXITS = {NOT_PAIRED: 6, PROOF_FAILED: 6, BUSY: 8}
 
 
+def flush(pump: "Pump") -> None:
+    """Write what the link takes."""
+    try:
+        pump.flush()
+    except LINK_ERRORS as error:
+        raise gone(error) from error
+
+
+def gone(error: Exception) -> LinkGone:
+    """The link broke while bytes moved."""
+    if isinstance(error, LinkGone):
+        return error
+    return LinkGone(str(error) if isinstance(error, LinkLost) else f"the link to the device broke ({error}); try again")
+
+
 def step(pump: "Pump", timeout: "float | None") -> bool:
     """One step of the pump, with the errors of the layers below turned into ours."""
     try:
         return pump.step(timeout)
-    except link_errors() as error:
-        raise LinkGone(f"the link to the device broke ({error}); reconnect it and run the command again") from error
+    except LINK_ERRORS as error:
+        raise gone(error) from error
     except ProtocolError as error:
         raise broken(error) from error
 
 
-def next_event(pump: "Pump") -> "tuple[object, ...] | None":
+def next_event(pump: "Pump") -> "Event | None":
     """The session's next event."""
     try:
         return pump.session.next_event()
@@ -223,11 +257,6 @@ def next_event(pump: "Pump") -> "tuple[object, ...] | None":
 
 def broken(error: ProtocolError) -> DeviceError:
     """The other end broke the protocol."""
-    return DeviceError(f"what answers there does not speak our protocol rightly ({error}); update it or check the address")
-
-
-def link_errors() -> "tuple[type[Exception], ...]":
-    """What a link may raise while bytes move."""
-    from cradle_hardware.link import LinkError
-
-    return LinkError, OSError
+    return DeviceError(
+        f"what answers there does not speak our protocol rightly ({error}); update it or check the address"
+    )

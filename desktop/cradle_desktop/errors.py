@@ -1,4 +1,4 @@
-"""Every error that a user of the desktop can meet: one sentence that says what happened and what to do, and an exit code.
+"""Every error that a user of the desktop can meet: one sentence, what happened and what to do, and an exit code.
 
 Nothing outside this tree leaves the package by intent. Errors of the layers below (links, protocol, stores) become
 one of these at a single boundary each: `connection` for links and sessions, `cli` for what the operating system says.

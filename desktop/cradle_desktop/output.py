@@ -1,4 +1,4 @@
-"""Where a command's words and data go: data to stdout, words to stderr. No colour, no layout engine, nothing to import."""
+"""Where a command's words and data go: data to stdout, words to stderr. No colour, nothing to import."""
 
 import sys
 
@@ -26,8 +26,8 @@ class Output:
             self._words(text)
 
     def fail(self, text: str) -> None:
-        """An error: always shown."""
-        self._words("cradle: " + text)
+        """An error: always shown, on one line."""
+        self._words("cradle: " + " ".join(text.split()))
 
     def data(self, text: str) -> None:
         """A line of what was asked for."""

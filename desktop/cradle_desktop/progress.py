@@ -14,7 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
 # A sync that is done before this many seconds shows no progress.

@@ -1,1 +1,1 @@
-"""What `cradle` can do, one module per family of commands. `table` lists them all; handlers are imported when called."""
+"""What `cradle` can do, one module per family of commands. `table` lists them; handlers are imported when called."""

@@ -67,6 +67,7 @@ def _partner(help: str, optional: bool = True) -> Argument:
 
 ONE_OR_ALL = "name of a partner (default: every partner that answers)"
 CODE = "six-digit pairing code"
+CAPTURE = Argument("--capture", metavar="FILE", help="write the conversation into a file, for `cradle trace`")
 
 COMMANDS = [
     Command("demo", "demo:run", "show the main job with a pretend device; needs no hardware", [
@@ -85,6 +86,7 @@ COMMANDS = [
         Argument("address", metavar="ADDRESS", help="e.g. serial:/dev/ttyACM0 or tcp://kiosk.local:7465"),
         Argument("--name", metavar="NAME", help="what to call the partner (default: the name it gives itself)"),
         Argument("--code", metavar="CODE", help="the " + CODE + " that the device shows"),
+        CAPTURE,
     ]),
     Command("unpair", "pairing:unpair", "end a partnership, on both sides", [
         _partner("name of the partner", optional=False),
@@ -105,12 +107,15 @@ COMMANDS = [
     Command("status", "devices:status", "show partners, what is enabled, when they last synced", [
         _partner("name of a partner (default: all)"),
     ], json=True),
-    Command("diff", "sync:diff", "show exactly what `cradle sync` would do", [_partner(ONE_OR_ALL)], json=True),
+    Command("diff", "sync:diff", "show exactly what `cradle sync` would do", [
+        _partner(ONE_OR_ALL), CAPTURE,
+    ], json=True),
     Command("sync", "sync:sync", "bring both sides up to date", [
         _partner(ONE_OR_ALL),
         Argument("--dry-run", action="store_true", help="only show what would be done (as `cradle diff`)"),
         Argument("--max-delete", type=percent, default=None, metavar="N%",
                  help="stop if more than this share of a side would be deleted (default: 25%%)"),
+        CAPTURE,
     ], json=True),
     Command("conflicts", "conflicts:list_all", "list the conflicts that wait for you", [
         _partner("name of a partner (default: all)"),

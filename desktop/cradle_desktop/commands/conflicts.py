@@ -1,0 +1,106 @@
+"""`cradle conflicts`: list them, show both versions of one, settle one."""
+
+from argparse import Namespace
+
+from cradle_desktop.commands.devices import stamp
+from cradle_desktop.manager import ServiceManager
+from cradle_desktop.output import Output, size_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cradle_desktop.conflict.store import Conflict
+
+SCHEMA = 1
+# Bytes of a text of which differences are shown; a person reads no more.
+TEXT = 64 << 10
+
+
+def list_all(arguments: Namespace, output: Output) -> int:
+    """The conflicts that wait."""
+    with ServiceManager() as manager:
+        name = None if arguments.partner is None else manager.partner(arguments.partner).name
+        found = manager.waiting_conflicts(name)
+    output.document({"schema": SCHEMA, "conflicts": [described(one) for one in found]})
+    output.table([[str(one.number), one.partner, one.type, one.identity, words(one)] for one in found])
+    if not found:
+        output.say("no conflict waits")
+    return 0
+
+
+def described(one: "Conflict") -> "dict[str, Any]":
+    """One conflict as the document has it."""
+    return {
+        "number": one.number,
+        "partner": one.partner,
+        "type": one.type,
+        "item": one.identity,
+        "kind": one.kind,
+        "winner": one.winner,
+        "loser": one.loser,
+        "detected_at": stamp(one.detected),
+    }
+
+
+def words(one: "Conflict") -> str:
+    """What happened, in a few words."""
+    what = {
+        "update-update": "changed on both sides",
+        "update-delete": "changed here, deleted on the device",
+        "delete-update": "deleted here, changed on the device",
+        "collision": "two names that are one here",
+    }.get(one.kind, one.kind)
+    if one.unit:
+        what += f" (unit {one.unit})"
+    if not one.held:
+        return f"{what}; left as it is on both sides"
+    return f"{what}; the {one.winner}'s version is in place, the {one.loser}'s is kept"
+
+
+def show(arguments: Namespace, output: Output) -> int:
+    """Both versions of one conflict."""
+    with ServiceManager() as manager:
+        one = manager.conflict(arguments.number)
+        output.document({"schema": SCHEMA, "conflict": described(one) | {"size": one.size, "taken": one.taken}})
+        output.data(f"{one.number}  {one.identity} ({one.type} of {one.partner}), {stamp(one.detected)}")
+        output.data("  " + words(one))
+        if one.taken:
+            output.data(f"  taken: {one.taken}")
+        if one.held and one.digest:
+            output.data(f"  kept: {size_text(one.size)}, SHA-256 {one.digest.hex()}")
+            for line in () if output.json else difference(manager, one):
+                output.data("  " + line)
+    if not one.taken:
+        output.say(f"settle it with: cradle conflicts resolve {one.number} --take desktop|device|both")
+    return 0
+
+
+def difference(manager: ServiceManager, one: "Conflict") -> list[str]:
+    """How the kept version differs from the one in place, where both are short texts."""
+    kept, here = (as_text(data) for data in manager.versions(one, TEXT))
+    if kept is None or here is None:
+        return []
+    from difflib import unified_diff
+
+    names = f"in place ({one.winner})", f"kept ({one.loser})"
+    return [line.rstrip("\n") for line in unified_diff(here.splitlines(), kept.splitlines(), *names, lineterm="")]
+
+
+def as_text(data: bytes | None) -> str | None:
+    """The text that the data is, None if it is none."""
+    if data is None or b"\0" in data:
+        return None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def resolve(arguments: Namespace, output: Output) -> int:
+    """Settle one conflict."""
+    with ServiceManager() as manager:
+        one = manager.conflict(arguments.number)
+        output.data(manager.resolve(arguments.number, arguments.take))
+    output.say(f"next: cradle sync {one.partner}")
+    return 0

@@ -1,0 +1,47 @@
+"""`cradle pair` and `cradle unpair`: the words around a pairing."""
+
+import sys
+from argparse import Namespace
+
+from cradle_desktop.capture import captured
+from cradle_desktop.errors import NoDevice, Usage
+from cradle_desktop.manager import ServiceManager
+from cradle_desktop.opening import Ears
+from cradle_desktop.output import Output
+from cradle_desktop.pairing import check_name, tidy_code
+
+
+def pair(arguments: Namespace, output: Output) -> int:
+    """Pair with the device at an address."""
+    code = None if arguments.code is None else tidy_code(arguments.code)
+    if arguments.name is not None:
+        check_name(arguments.name)
+    with captured(arguments.capture) as heard, ServiceManager(Ears(capture=heard)) as manager:
+        partner, words = manager.pair(arguments.address, arguments.name, lambda name: code or ask_code(name))
+    output.data(f"paired with {partner.name}")
+    output.data(f"fingerprint {words}")
+    output.say("the device shows the same four words; if it does not, somebody stands in between: unpair at once")
+    output.detail(f"next: cradle enable {partner.name} files")
+    return 0
+
+
+def unpair(arguments: Namespace, output: Output) -> int:
+    """End a partnership, here and on the device."""
+    with ServiceManager() as manager:
+        name = manager.partner(arguments.partner).name
+        why = manager.unpair(name)
+    output.data(f"{name} is forgotten here" + ("" if why else " and there"))
+    if why:
+        output.say(f"{name} was not told ({why}); it keeps a key that no desktop has any more")
+    return 0
+
+
+def ask_code(name: str) -> str:
+    """The code that the device shows, from the person at the terminal."""
+    if not sys.stdin.isatty():
+        raise Usage(f"{name} shows a six-digit code; give it with --code")
+    print(f"code that {name} shows: ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer.strip():
+        raise NoDevice(f"no code was given; {name} is not paired")
+    return answer.strip()

@@ -1,0 +1,149 @@
+"""`cradle sync` and `cradle diff`: one partner, or all that answer, one after the other."""
+
+from argparse import Namespace
+
+from cradle_desktop.capture import captured
+from cradle_desktop.commands.report import counts, summary
+from cradle_desktop.errors import EXIT_CONFLICTS, EXIT_DONE, EXIT_PARTIAL, NoDevice, UserError
+from cradle_desktop.manager import Report, ServiceManager
+from cradle_desktop.opening import Ears
+from cradle_desktop.output import Output
+from cradle_desktop.partnership.registry import Partnership
+from cradle_desktop.progress import Progress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cradle_desktop.pump import Capture
+    from cradle_desktop.sync.plan import Plan
+
+SCHEMA = 1
+
+
+def sync(arguments: Namespace, output: Output) -> int:
+    """Bring both sides up to date."""
+    if arguments.dry_run:
+        return diff(arguments, output)
+    with captured(arguments.capture) as heard, ServiceManager(ears(output, heard)) as manager:
+
+        def one(partner: Partnership) -> int:
+            progress = Progress(output, partner.name)
+            try:
+                report = manager.sync(partner, arguments.max_delete, progress)
+            finally:
+                progress.close()
+            show(report, output)
+            return verdict(report)
+
+        return each(manager, arguments.partner, output, one)
+
+
+def diff(arguments: Namespace, output: Output) -> int:
+    """Show what a sync would do."""
+    with captured(arguments.capture) as heard, ServiceManager(ears(output, heard)) as manager:
+
+        def one(partner: Partnership) -> int:
+            show_plans(partner.name, manager.preview(partner), output)
+            return EXIT_DONE
+
+        return each(manager, arguments.partner, output, one)
+
+
+def each(manager: ServiceManager, name: str | None, output: Output, what: "Callable[[Partnership], int]") -> int:
+    """Do it with the named partner, the only one, or all that answer. Returns the exit code that counts most."""
+    partners = manager.chosen(name)
+    if len(partners) == 1:
+        return what(partners[0])
+    codes, away = [], []
+    for partner in partners:
+        try:
+            codes.append(what(partner))
+        except NoDevice as error:
+            away.append(f"{partner.name} ({partner.address})")
+            output.detail(f"{partner.name}: {error.text}")
+        except UserError as error:
+            output.fail(f"{partner.name}: {error.text}")
+            codes.append(error.exit_code)
+    if not codes:
+        raise NoDevice("no partner answers: " + ", ".join(away) + "; connect one, then try again")
+    if away:
+        output.say("did not answer: " + ", ".join(away))
+    return worst(codes)
+
+
+# What is worse comes first: an error tells more than a partial success, that more than a waiting conflict.
+MILD = (EXIT_DONE, EXIT_CONFLICTS, EXIT_PARTIAL)
+
+
+def worst(codes: list[int]) -> int:
+    """The exit code of several syncs."""
+    errors = [code for code in codes if code not in MILD]
+    return errors[0] if errors else max(codes)
+
+
+def verdict(report: Report) -> int:
+    """The exit code of one sync."""
+    if any(one.skipped for one in report.types):
+        return EXIT_PARTIAL
+    return EXIT_CONFLICTS if report.conflicts_waiting else EXIT_DONE
+
+
+def show(report: Report, output: Output) -> None:
+    """The report, as lines or as the document of the design's section 9."""
+    output.document(
+        {
+            "schema": SCHEMA,
+            "partner": report.partner,
+            "types": [
+                {
+                    "type": one.type,
+                    "to_device": counts(one.to_device),
+                    "to_desktop": counts(one.to_desktop),
+                    "conflicts": one.conflicts,
+                    "skipped": [{"item": item, "reason": reason} for item, reason in one.skipped],
+                    "bytes_sent": one.bytes_sent,
+                    "bytes_received": one.bytes_received,
+                    "resumed_bytes": one.resumed_bytes,
+                }
+                for one in report.types
+            ],
+            "conflicts_waiting": report.conflicts_waiting,
+            "duration_s": round(report.seconds, 3),
+        }
+    )
+    for line in summary(report):
+        output.data(line)
+
+
+def show_plans(partner: str, plans: "list[tuple[str, Plan]]", output: Output) -> None:
+    """What would be done, in the words of the plan."""
+    output.document(
+        {
+            "schema": SCHEMA,
+            "partner": partner,
+            "types": [
+                {
+                    "type": type_name,
+                    "to_device": counts(plan.to_device()),
+                    "to_desktop": counts(plan.to_desktop()),
+                    "lines": plan.lines(),
+                }
+                for type_name, plan in plans
+            ],
+        }
+    )
+    for type_name, plan in plans:
+        lines = plan.lines()
+        output.data(f"{partner} {type_name}: " + ("" if lines else "nothing to do"))
+        for line in lines:
+            output.data("  " + line)
+
+
+def ears(output: Output, capture: "Capture | None") -> Ears:
+    """Text of the device's program is shown to those who asked for more."""
+
+    def console(text: bytes) -> None:
+        output.detail("device: " + text.decode("utf-8", "replace").rstrip("\r\n"))
+
+    return Ears(console=console, capture=capture)

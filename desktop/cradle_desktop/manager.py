@@ -1,0 +1,290 @@
+"""The Service Manager: what the commands, and other programs, do with partners. Prints nothing and parses nothing.
+
+It owns the state of one CRADLE_HOME and opens everything else for as long as one call lasts. Every method raises
+`UserError` and nothing else by intent.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from cradle_desktop.boundary import sentences
+from cradle_desktop.config import default_store, open_state, store_location
+from cradle_desktop.connection import Connection
+from cradle_desktop.errors import MassDelete, NoDevice, Usage, UserError
+from cradle_desktop.lock import replica_lock
+from cradle_desktop.metadata.sqlite import SqliteStore
+from cradle_desktop.opening import Ears, connect
+from cradle_desktop.partnership.identity import own_identity
+from cradle_desktop.partnership.registry import EnabledType, Partnership, Registry
+from cradle_desktop.providers.registry import UnknownType, create_store, open_store
+from cradle_protocol.provider.store import ObjectStore
+from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.session import Identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.conflict.store import Conflict, ConflictStore
+    from cradle_desktop.sync.plan import Plan
+    from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
+    from cradle_protocol.provider.store import Reader
+
+# The largest number that the state database can hold.
+MOST_CONFLICTS = 2**63 - 1
+
+NOTHING_PAIRED = "nothing is paired yet; pair a device with 'cradle pair ADDRESS'"
+
+
+class Report:
+    """What a sync with one partner did."""
+
+    def __init__(self, partner: str, types: "list[TypeResult]", waiting: int, seconds: float) -> None:
+        self.partner, self.types, self.conflicts_waiting, self.seconds = partner, types, waiting, seconds
+
+
+class OpenType:
+    """An enabled type, locked and open."""
+
+    def __init__(self, enabled: EnabledType, store: ObjectStore, meta: Metadata) -> None:
+        self.enabled, self.store, self.meta = enabled, store, meta
+
+
+class ServiceManager:
+    """Use it in `with`: it holds the state database open."""
+
+    def __init__(self, ears: "Ears | None" = None) -> None:
+        self.ears = ears or Ears()
+        with sentences():
+            self._database = open_state()
+            me = own_identity(self._database)
+        self.identity = Identity(me.id, me.name)
+        self.registry = Registry(self._database)
+        self.metadata = SqliteStore(self._database)
+
+    def __enter__(self) -> "ServiceManager":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    @property
+    def conflicts(self) -> "ConflictStore":
+        """The conflicts of this home, imported when somebody looks."""
+        from cradle_desktop.conflict.store import ConflictStore
+
+        return ConflictStore(self._database)
+
+    # -- partners
+
+    def partners(self) -> list[Partnership]:
+        """All partners, by name."""
+        with sentences():
+            return self.registry.all()
+
+    def partner(self, name: str) -> Partnership:
+        """The partner of this name."""
+        with sentences():
+            found = self.registry.by_name(name)
+        if found is None:
+            names = ", ".join(one.name for one in self.partners())
+            known = f"the partners are: {names}" if names else NOTHING_PAIRED
+            raise NoDevice(f"there is no partner {name!r}; {known}")
+        return found
+
+    def chosen(self, name: str | None) -> list[Partnership]:
+        """The one partner of this name, or all. Raises NoDevice if there is none."""
+        found = [self.partner(name)] if name is not None else self.partners()
+        if not found:
+            raise NoDevice(NOTHING_PAIRED)
+        return found
+
+    def pair(self, address: str, name: str | None, code: "Callable[[str], str]") -> tuple[Partnership, str]:
+        """Pair with the device at an address. Returns the partner and the fingerprint that both sides show."""
+        from cradle_desktop.pairing import Pairing
+
+        with sentences():
+            pairing = Pairing(self.registry, self.identity, address, self.ears)
+            partner = pairing.run(name, code)
+        return partner, pairing.fingerprint
+
+    def unpair(self, name: str) -> str:
+        """End a partnership on both sides; why the device was not told, or ""."""
+        from cradle_desktop.pairing import unpair
+
+        partner = self.partner(name)
+
+        def forget() -> None:
+            with self.connect(partner) as connection:
+                connection.call(c.UNPAIR)
+
+        with sentences():
+            return unpair(self.registry, partner, forget)
+
+    def connect(self, partner: Partnership) -> Connection:
+        """A proven connection to a partner."""
+        with sentences():
+            connection = connect(
+                partner.address, partner.key, self.identity, name=partner.name, device_id=partner.device_id,
+                pin=partner.certificate, ears=self.ears,
+            )  # fmt: skip
+            peer = connection.peer
+            if (peer.name, peer.agent) != (partner.device_name, partner.agent):
+                self.registry.met(partner.name, partner.address, peer.name, peer.agent)
+        return connection
+
+    # -- types
+
+    def enable(self, name: str, type_name: str, store: str | None, policy: str, direction: str) -> EnabledType:
+        """Sync a type with a partner from now on. A store that does not exist is made here, and nowhere else."""
+        partner = self.partner(name)
+        location = store_location(store if store is not None else default_store(partner.name))
+        with sentences(location):
+            try:
+                create_store(type_name, location).close()
+            except UnknownType as error:
+                raise Usage(str(error)) from error
+            return self.registry.enable(partner.name, type_name, location, policy, direction)
+
+    def disable(self, name: str, type_name: str) -> None:
+        """Stop syncing a type; nothing is deleted."""
+        partner = self.partner(name)
+        with sentences():
+            if not self.registry.disable(partner.name, type_name):
+                enabled = ", ".join(one.type for one in partner.types) or "none"
+                raise Usage(f"{type_name!r} is not enabled with {partner.name}; enabled: {enabled}")
+
+    def objects(self, enabled: EnabledType) -> int:
+        """Living objects at the last sync."""
+        with sentences():
+            info = self.metadata.replica(enabled.location, enabled.type)
+        return 0 if info is None else info.objects
+
+    # -- conflicts
+
+    def waiting(self, name: str) -> int:
+        """How many conflicts with a partner wait for the user."""
+        with sentences():
+            return self.conflicts.count(name)
+
+    def waiting_conflicts(self, name: str | None) -> "list[Conflict]":
+        """The conflicts that wait for the user, with one partner or with all."""
+        with sentences():
+            return self.conflicts.list(name)
+
+    def conflict(self, number: int) -> "Conflict":
+        """One conflict, resolved or not."""
+        with sentences():
+            found = self.conflicts.get(number) if number <= MOST_CONFLICTS else None
+        if found is None:
+            raise Usage(f"there is no conflict {number}; 'cradle conflicts' lists them")
+        return found
+
+    def resolve(self, number: int, take: str) -> str:
+        """Settle a conflict in the desktop's store. Returns what was done."""
+        from cradle_desktop.conflict.resolve import resolve
+
+        conflict = self.conflict(number)
+        with ExitStack() as stack:
+            one = self._open_type(stack, self.enabled(conflict))
+            with sentences(one.enabled.location):
+                return resolve(self.conflicts, number, take, one.store)
+
+    def versions(self, conflict: "Conflict", most: int) -> tuple[bytes | None, bytes | None]:
+        """The kept content of a conflict and the one in place; None for what is longer than `most`, or not there."""
+        try:
+            with sentences(), ExitStack() as stack:
+                kept = _head(self.conflicts.contents.open(conflict.digest), most)
+                enabled = self.enabled(conflict)
+                store = open_store(enabled.type, enabled.location)
+                stack.callback(store.close)
+                return kept, _head(store.open(conflict.identity), most)
+        except UserError:
+            return None, None
+
+    def enabled(self, conflict: "Conflict") -> EnabledType:
+        """The enabled type that a conflict is about."""
+        enabled = self.partner(conflict.partner).enabled(conflict.type)
+        if enabled is None:
+            raise UserError(
+                f"{conflict.type} are not enabled with {conflict.partner} any more; run "
+                f"'cradle enable {conflict.partner} {conflict.type}' first"
+            )
+        return enabled
+
+    # -- syncing
+
+    def sync(self, partner: Partnership, max_delete: float | None, observer: "Observer") -> Report:
+        """Sync everything that is enabled with a partner."""
+        from cradle_desktop.sync.engine import synchronize
+        from cradle_desktop.sync.report import MassDelete as Guard
+
+        begun, results, conflicts = time.monotonic(), [], self.conflicts
+        with self._open(partner) as types, self.connect(partner) as connection:
+            connection.on_silence = lambda seconds: observer.note(
+                f"{partner.name} has been at work for {seconds:.0f} s"
+            )
+            for one in types:
+                options = self._options(partner, one.enabled, max_delete)
+                with sentences(one.enabled.location):
+                    try:
+                        results.append(synchronize(connection, one.store, one.meta, conflicts, options, observer))
+                    except Guard as error:
+                        raise MassDelete(str(error)) from error
+        with sentences():
+            self.registry.synced(partner.name)
+            waiting = conflicts.count(partner.name)
+        return Report(partner.name, results, waiting, time.monotonic() - begun)
+
+    def preview(self, partner: Partnership) -> "list[tuple[str, Plan]]":
+        """The plan of each enabled type, and nothing else."""
+        from cradle_desktop.sync.engine import preview
+
+        plans = []
+        with self._open(partner) as types, self.connect(partner) as connection:
+            for one in types:
+                with sentences(one.enabled.location):
+                    options = self._options(partner, one.enabled, None)
+                    plans.append((one.enabled.type, preview(connection, one.store, one.meta, options)))
+        return plans
+
+    @contextmanager
+    def _open(self, partner: Partnership) -> Iterator[list[OpenType]]:
+        """Lock and open all enabled types: what is wrong on this side shows before a device waits."""
+        if not partner.types:
+            raise UserError(f"nothing is enabled with {partner.name}; run 'cradle enable {partner.name} files'")
+        with ExitStack() as stack:
+            yield [self._open_type(stack, enabled) for enabled in partner.types]
+
+    def _open_type(self, stack: ExitStack, enabled: EnabledType) -> OpenType:
+        with sentences(f"the store {enabled.location}"):
+            stack.enter_context(replica_lock(enabled.location, enabled.type))
+            try:
+                store = open_store(enabled.type, enabled.location)
+            except UnknownType as error:
+                raise UserError(str(error)) from error
+            stack.callback(store.close)
+            store_id = store.store_id()
+            meta = self.metadata.open_replica(enabled.location, enabled.type, len(store.units), store_id)
+        return OpenType(enabled, store, meta)
+
+    @staticmethod
+    def _options(partner: Partnership, enabled: EnabledType, max_delete: float | None) -> "SyncOptions":
+        from cradle_desktop.sync.report import SyncOptions
+
+        options = SyncOptions(policy=enabled.policy, direction=enabled.direction, partner=partner.name)  # type: ignore[arg-type]
+        if max_delete is not None:
+            options.max_delete = max_delete
+        return options
+
+
+def _head(reader: "Reader", most: int) -> bytes | None:
+    """A whole content of at most `most` bytes, else None. Closes the reader."""
+    buffer = memoryview(bytearray(most + 1))
+    filled = 0
+    try:
+        while count := reader.read_into(buffer[filled:]):
+            filled += count
+    finally:
+        reader.close()
+    return None if filled > most else bytes(buffer[:filled])

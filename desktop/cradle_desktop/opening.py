@@ -1,0 +1,226 @@
+"""From an address to a proven connection: opens the link, connects the line, says hello, proves the key. Pairs nobody.
+
+What can be wrong with the other end is told apart here: nothing answers, something else answers, another device
+answers, the same device with another key or certificate.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+from cradle_desktop.connection import Connection, broken, next_event, quiet, step
+from cradle_desktop.errors import EXIT_PORT_BUSY, LinkGone, NoDevice, NotPaired, UserError
+from cradle_desktop.pump import Capture, Pump, StreamPump
+from cradle_hardware.address import open_link, parse_address
+from cradle_hardware.link import LinkError, LinkLost, LinkRefused
+from cradle_hardware.link import NoDevice as NothingThere
+from cradle_protocol.errors import BUSY, NOT_PAIRED, PROOF_FAILED, ProtocolError
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.events import GREETED, READY
+from cradle_protocol.wire.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cradle_desktop.connection import Notice
+    from cradle_hardware.link import Link
+    from cradle_protocol.wire.session import Identity, Peer
+
+# Seconds until something that is a device has connected and said hello.
+HELLO = 10.0
+# Seconds for a device to check a proof; a board needs a tenth of one, but may first have to finish a write to flash.
+PROOF = 20.0
+# Longest message a desktop takes: one packed batch. The buffer for it is allocated once per connection.
+MAX_MESSAGE = 1 << 20
+NONCE = 16  # random bytes, new in each session
+
+
+class Ears:
+    """Who hears what comes beside the replies: console text of the device's program, notices, every byte."""
+
+    def __init__(
+        self,
+        console: "Callable[[bytes], None] | None" = None,
+        notice: "Notice" = quiet,
+        capture: "Capture | None" = None,
+    ) -> None:
+        self.console = console or (lambda text: None)
+        self.notice, self.capture = notice, capture
+
+
+def connect(
+    address: str,
+    key: bytes,
+    identity: "Identity",
+    *,
+    name: str = "the device",
+    device_id: bytes = b"",
+    pin: bytes = b"",
+    ears: "Ears | None" = None,
+) -> Connection:
+    """A connection to a device that has proved the partnership key, as we have.
+
+    name and device_id are the partner's, for the errors and to tell another device apart; pin is the hash of its
+    certificate. Raises NoDevice, NotPaired, LinkGone, PortHeld and their kin.
+    """
+    ears = ears or Ears()
+    greeting = greet(address, identity, name=name, pin=pin, ears=ears)
+    try:
+        peer = greeting.peer
+        if device_id and peer.id != device_id:
+            raise another_device(name, peer.name, address)
+        return greeting.prove(key, name, ears.notice)
+    except BaseException:
+        greeting.close()
+        raise
+
+
+def greet(
+    address: str, identity: "Identity", *, name: str = "the device", pin: bytes = b"", ears: "Ears | None" = None
+) -> "Greeting":
+    """Open the link and exchange hellos. Nothing is proved yet."""
+    ears = ears or Ears()
+    link = open_device(address, name, pin)
+    try:
+        session = Session(True, identity, os.urandom(NONCE), MAX_MESSAGE, link.binding)
+        until = time.monotonic() + HELLO
+        pump = _pump(link, session, ears, until, address)
+        greeting = Greeting(pump, address)
+        greeting.hello(until)
+        return greeting
+    except BaseException:
+        link.close()
+        raise
+
+
+def open_device(address: str, name: str, pin: bytes) -> "Link":
+    """Open a link, with its errors in our words. Raises a UserError."""
+    try:
+        return open_link(parse_address(address), timeout=HELLO, pin=pin)
+    except LinkRefused as error:
+        if pin:
+            raise NotPaired(
+                f"{name} shows another certificate than when it was paired ({error}): nothing was sent; "
+                f"if you know why (its state was reset), pair again with 'cradle pair {address}'"
+            ) from error
+        raise NotPaired(str(error)) from error
+    except LinkError as error:
+        raise UserError(str(error), error.exit_code) from error
+
+
+def _pump(link: "Link", session: Session, ears: Ears, until: float, address: str) -> Pump:
+    """What moves the bytes; on a line it is connected."""
+    if link.reliable:
+        return StreamPump(link, session, ears.capture)
+    from cradle_desktop.line_pump import LinePump, now_ms
+    from cradle_protocol.wire.link import LinkMachine
+
+    pump = LinePump(link, session, LinkMachine(True), ears.console, ears.capture)
+    pump.machine.connect(now_ms())
+    while not pump.connected:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise no_answer(address)
+        try:
+            step(pump, left)
+        except LinkGone as error:
+            raise no_answer(address) from error
+    return pump
+
+
+class Greeting:
+    """A device that has said hello. `peer` is what it says of itself, unproven."""
+
+    peer: "Peer"
+
+    def __init__(self, pump: Pump, address: str) -> None:
+        self.pump, self.address = pump, address
+
+    def hello(self, until: float) -> None:
+        """Wait for the device's hello."""
+        try:
+            event = self.event(until)
+        except LinkGone as error:
+            raise NoDevice(f"what listens at {self.address} is no cradle agent ({error})") from error
+        if event is None:
+            raise no_answer(self.address)
+        if event[0] != GREETED:
+            raise refused(event[1], event[2], "the device", self.address)
+        self.peer = event[1]
+
+    def event(self, until: float) -> "Any":
+        """The session's next event, None when time is up."""
+        while True:
+            event = next_event(self.pump)
+            if event is not None:
+                return event
+            left = until - time.monotonic()
+            if left <= 0:
+                return None
+            step(self.pump, left)
+
+    def ask(self, what: "Callable[[], None]", seconds: float) -> "Any":
+        """Do one thing with the session and wait for the event that follows."""
+        try:
+            what()
+        except ProtocolError as error:
+            raise broken(error) from error
+        event = self.event(time.monotonic() + seconds)
+        if event is None:
+            raise LinkGone(f"the device at {self.address} stopped answering; check the link and try again")
+        return event
+
+    def prove(self, key: bytes, name: str, notice: "Notice" = quiet) -> Connection:
+        """Prove the key both ways."""
+        if not self.peer.flags & c.PAIRED:
+            raise forgotten(name, self.address)
+        event = self.ask(lambda: self.pump.session.prove(key), PROOF)
+        if event[0] != READY:
+            raise refused(event[1], event[2], name, self.address)
+        return Connection(self.pump, event[1], notice)
+
+    def close(self) -> None:
+        """Close the link."""
+        try:
+            self.pump.finish(0.2)
+        except (LinkGone, LinkError, OSError):
+            pass  # it is gone already
+        finally:
+            self.pump.link.close()
+
+
+def no_answer(address: str) -> NoDevice:
+    """Something is there, but no agent speaks."""
+    return NoDevice(f"no agent answers at {address}; start it there ('cradle agent run', or main.py on a board)")
+
+
+def forgotten(name: str, address: str) -> NotPaired:
+    """The device says that it does not know us."""
+    return NotPaired(f"{name} is not paired with this desktop (any more); pair with 'cradle pair {address}'")
+
+
+def another_device(name: str, other: str, address: str) -> NotPaired:
+    """A device answered that is not the partner."""
+    return NotPaired(
+        f"the device at {address} is not {name} but another one that calls itself {other!r}: nothing was sent; if "
+        f"{name} was reset or replaced, run 'cradle unpair {name}', then 'cradle pair {address}'"
+    )
+
+
+def refused(status: int, text: str, name: str, address: str) -> UserError:
+    """The device, or our own check of its proof, ended the handshake."""
+    if status == NOT_PAIRED:
+        return forgotten(name, address)
+    if status == PROOF_FAILED:
+        return NotPaired(
+            f"{name} and this desktop do not hold the same key ({text}): nothing was sent; "
+            f"if you know why, pair again with 'cradle pair {address}'"
+        )
+    if status == BUSY:
+        return UserError(f"{name} is busy with another session; try again when that is done", EXIT_PORT_BUSY)
+    return UserError(f"the device at {address} ended the conversation: {text}")
+
+
+# Nobody is there, as far as a sync of all partners is concerned.
+AWAY = (NoDevice, NothingThere, LinkLost)

@@ -1,0 +1,134 @@
+"""Making and ending a partnership from the desktop's side: over a cable by possession, over a network by a code.
+
+Nothing here decides who is trusted: the session compares, the device counts tries. A key is kept as soon as both ends
+have it, and proved at once in the same conversation.
+"""
+
+import os
+import re
+from collections.abc import Callable
+
+from cradle_desktop.connection import LINK_ERRORS
+from cradle_desktop.errors import LinkGone, NotPaired, Usage, UserError
+from cradle_desktop.opening import Ears, Greeting, greet
+from cradle_desktop.partnership.registry import Partnership, Registry, tidy_name
+from cradle_hardware.address import is_address, parse_address
+from cradle_protocol.errors import LIMIT, NO_ENTROPY, NOT_ALLOWED, WRONG_CODE
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.events import PAIRED
+from cradle_protocol.wire.fingerprint import fingerprint
+from cradle_protocol.wire.proof import KEY_SIZE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.opening import Ears
+    from cradle_protocol.wire.session import Identity
+
+CODE = re.compile(r"\d{6}")
+# Words that `cradle conflicts` takes for something else than a partner.
+RESERVED = ("show", "resolve")
+# Seconds for one step of a pairing. A CPython agent on a Pi Zero needs about one for its half of SPAKE2.
+STEP = 30.0
+
+
+def tidy_code(text: str) -> str:
+    """Six digits, however they were grouped: 418302, 418-302, 418 302."""
+    code = text.replace("-", "").replace(" ", "")
+    if not CODE.fullmatch(code) or not code.isascii():
+        raise Usage(f"{text!r} is no pairing code; it has six digits, as the device shows them")
+    return code
+
+
+def check_name(name: str) -> None:
+    """Is it a name that a partner can have?"""
+    if tidy_name(name) != name or name in RESERVED or is_address(name):
+        raise Usage(f"{name!r} cannot be a partner's name; use letters, digits, '.', '-' and '_', and not 'show'")
+
+
+class Pairing:
+    """One attempt to pair with the device at an address."""
+
+    def __init__(self, registry: Registry, identity: "Identity", address: str, ears: "Ears | None" = None) -> None:
+        self.registry, self.identity = registry, identity
+        self.address, self.ears = str(parse_address(address)), ears
+        self.fingerprint = ""
+
+    def run(self, name: str | None, code: "Callable[[str], str]") -> Partnership:
+        """Pair. `code` is asked for the code when one is needed, with the device's name. Raises UserError."""
+        if name is not None:
+            check_name(name)
+        greeting = greet(self.address, self.identity, ears=self.ears)
+        try:
+            self._check_taken(name, greeting.peer.id)
+            key = self._key(greeting, code)
+            self.fingerprint = fingerprint(self.identity.id, greeting.peer.id, key)
+            partner = self._keep(greeting, key, name)
+            self._prove(greeting, key, partner.name)
+            return partner
+        finally:
+            greeting.close()
+
+    def _check_taken(self, name: str | None, device_id: bytes) -> None:
+        other = self.registry.by_name(name) if name is not None else None
+        if other is not None and other.device_id != device_id:
+            raise Usage(
+                f"there is already a partner {other.name!r}, which is another device; choose another --name, or run "
+                f"'cradle unpair {other.name}' first"
+            )
+
+    def _key(self, greeting: Greeting, code: "Callable[[str], str]") -> bytes:
+        """The new partnership key, held by both ends."""
+        flags, session = greeting.peer.flags, greeting.pump.session
+        if flags & c.CABLE and greeting.pump.link.cable:
+            fresh = os.urandom(KEY_SIZE)
+            event = greeting.ask(lambda: session.pair_by_cable(fresh), STEP)
+        elif flags & c.CODE:
+            from cradle_hardware.pake import Pake
+
+            pake = Pake(tidy_code(code(greeting.peer.name)), True, self.identity.id, greeting.peer.id)
+            event = greeting.ask(lambda: session.pair_by_code(pake), STEP)
+        else:
+            raise NotPaired(
+                f"{greeting.peer.name} takes no pairing over this link now; use a cable, or restart its agent so "
+                f"that it shows a code"
+            )
+        if event[0] != PAIRED:
+            raise pairing_refused(event[1], event[2], greeting.peer.name)
+        return bytes(event[2])
+
+    def _keep(self, greeting: Greeting, key: bytes, name: str | None) -> Partnership:
+        peer = greeting.peer
+        if name is None and self.registry.by_device(peer.id) is None and tidy_name(peer.name) in RESERVED:
+            name = tidy_name(peer.name) + "-1"
+        return self.registry.add(
+            peer.id, key, peer.name, self.address, name, greeting.pump.link.binding, peer.agent
+        )  # fmt: skip
+
+    def _prove(self, greeting: Greeting, key: bytes, name: str) -> None:
+        """Use the key once, so that what went wrong shows now and not at the first sync."""
+        greeting.peer.flags |= c.PAIRED
+        greeting.prove(key, name)
+
+
+def pairing_refused(status: int, text: str, name: str) -> UserError:
+    """Why there is no new key."""
+    if status == WRONG_CODE:
+        return NotPaired(f"{name} has another code; look at the one it shows now and try again")
+    if status == LIMIT:
+        return NotPaired(f"{name} takes no more tries ({text}); restart its agent to get a new code")
+    if status == NO_ENTROPY:
+        return NotPaired(f"{name} has no source of randomness and cannot keep a secret; it refuses to pair")
+    if status == NOT_ALLOWED:
+        return NotPaired(f"{name} does not allow that ({text}); restart its agent to get a code, or use a cable")
+    return NotPaired(f"{name} did not pair: {text}")
+
+
+def unpair(registry: Registry, partner: Partnership, forget: "Callable[[], None]") -> str:
+    """End a partnership on both sides. `forget` asks the device to. Returns why the device was not told, or ""."""
+    why = ""
+    try:
+        forget()
+    except (UserError, LinkGone, *LINK_ERRORS) as error:
+        why = str(error)
+    registry.remove(partner.name)
+    return why
