@@ -7,6 +7,7 @@ Identities are in NFC; a name that the disk spells otherwise is found and kept i
 
 import errno
 import os
+import re
 import unicodedata
 
 from cradle_desktop.providers.kernel import LIST, WALK, Kernel, exists
@@ -21,8 +22,11 @@ from cradle_protocol.errors import (
     UNREADABLE,
     WRITE_FAILED,
 )
-from cradle_protocol.provider.paths import OWN_FOLDER, bad_path
+from cradle_protocol.provider.paths import MAX_PATH, OWN_FOLDER, bad_path
 from cradle_protocol.provider.store import StoreError
+
+# Paths that are good beyond doubt: most are, and one match is several times faster than the rule.
+_PLAIN = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,62}(?:/[0-9A-Za-z_][0-9A-Za-z_.-]{0,62})*")
 
 _STATUS = {
     errno.ENOSPC: NO_ROOM,
@@ -42,6 +46,8 @@ _STATUS = {
     errno.ENODEV: NO_STORE,
     errno.ENOTCONN: NO_STORE,
 }
+# No directory, or a link, where one must be: what lies below it is not there.
+MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
@@ -110,6 +116,8 @@ class Folder:
 
     def check(self, identity: str) -> None:
         """Raise BAD_NAME for a path that must not be used here, whatever is on the disk."""
+        if not self.caseless and len(identity) < MAX_PATH and _PLAIN.fullmatch(identity):
+            return
         if bad_path(identity, self.caseless):
             raise StoreError(BAD_NAME)
         if not identity.isascii() and not unicodedata.is_normalized("NFC", identity):
@@ -152,10 +160,8 @@ class Folder:
             try:
                 os.close(self.directory(path if path.isascii() else self._spelling(path)))
                 break
-            except FileNotFoundError:
-                missing.append(path)
-            except (NotADirectoryError, OSError) as error:
-                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            except OSError as error:
+                if error.errno not in MISSING:
                     raise
                 missing.append(path)
         return missing[::-1]

@@ -56,7 +56,7 @@ class Kernel:
         """Open a directory below an open one. No link is followed, at no level; OSError ENOTDIR or ELOOP at one."""
         if self.beneath:
             libc = self._libc or self._load()
-            fd = libc.syscall(_SYS_OPENAT2, root, os.fsencode(path), self._address[flags], _OPEN_HOW_SIZE)
+            fd = libc.syscall(_SYS_OPENAT2, root, _bytes(path), self._address[flags], _OPEN_HOW_SIZE)
             if fd >= 0:
                 return int(fd)
             code = self._errno()
@@ -69,7 +69,7 @@ class Kernel:
         libc = self._libc or self._load()
         if not (self.no_replace if flags == _NO_REPLACE else self.exchange):
             return False
-        if libc.renameat2(src, os.fsencode(old), dst, os.fsencode(new), flags) == 0:
+        if libc.renameat2(src, _bytes(old), dst, _bytes(new), flags) == 0:
             return True
         code = self._errno()
         if code in _UNKNOWN_CALL:
@@ -138,6 +138,10 @@ def _walk(root: int, path: str, flags: int) -> int:
     finally:
         if above >= 0:
             os.close(above)
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode() if path.isascii() else os.fsencode(path)
 
 
 def exists(fd: int, name: str) -> bool:

@@ -32,6 +32,8 @@ def bad_path(identity: str, caseless: bool = False) -> bool:
         for name in identity.split("/"):
             if name in ("", ".", "..") or (len(name) > _SHORT and len(name.encode()) > MAX_NAME):
                 return True
+            if caseless and name[-1] in ". ":
+                return True  # FAT drops these: the name would come back as another one
             if ("~" in name or "." in name) and own_name(name, caseless):
                 return True
         identity.encode()  # half of a surrogate pair, which only CPython's strings can hold
