@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 # struct codes of an unsigned number of so many bytes; three and six are read as two numbers.
 _CODES = {1: "B", 2: "H", 3: "BH", 4: "I", 6: "HI"}
 _LOW_BITS = {3: 16, 6: 32}
-# What packing a value raises that its field cannot hold.
-_CANNOT = (struct.error, TypeError, ValueError, AttributeError, IndexError)
 
 
 def compile_table(fields: "Fields") -> "tuple[Encode, Decode]":
     """`encode(values) -> bytes` and `decode(view, at) -> (values, at)` of a table."""
     writer, reader = _Writer(), _Reader()
-    names: dict[str, Any] = {"join": b"".join, "LocalError": LocalError, "StructError": struct.error, "CANNOT": _CANNOT}
+    names: dict[str, Any] = {"join": b"".join, "LocalError": LocalError, "StructError": struct.error}
+    # What packing a value raises that its field cannot hold.
+    names["CANNOT"] = (struct.error, TypeError, ValueError, AttributeError, IndexError)
     names.update(BAD_MESSAGE=BAD_MESSAGE, RemoteError=RemoteError, bad_count=_bad_count, ends_early=_ends_early)
     source = writer.function(fields) + reader.function(fields)
     names.update(writer.constants)

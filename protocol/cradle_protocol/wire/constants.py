@@ -105,3 +105,30 @@ CONTENT_STAGED = const(3)  # the receiver has all of it, by an earlier session o
 END = const(1)  # the last of this object; its SHA-256 follows
 SEGMENT_FAILED = const(2)  # FETCH_REPLY only: the data is one status octet, nothing more comes for this object
 ABORT = const(2)  # DATA elements only: the sender could not read on; the change fails with CHANGED
+
+# --- Link machine on serial lines ------------------------------------------------------------------------------------
+
+# Control octets; the second octet of I and S frames is N(R) << 1 | P/F
+RR = const(0x01)
+RNR = const(0x05)
+REJ = const(0x09)
+SREJ = const(0x0D)
+UI = const(0x03)
+SABME = const(0x7F)  # with P=1, as always here
+UA = const(0x73)  # with F=1
+DISC = const(0x53)  # with P=1
+DM = const(0x1F)  # with F=1
+
+MODULUS_MASK = const(0x7F)  # sequence numbers are modulo 128
+WINDOW_LIMIT = const(64)  # frames: selective reject allows half of the modulus
+HEAD_SIZE = const(4)  # octets before the information: role, tag, two of control
+INFO_LEAST = const(64)  # octets: a smaller frame is mostly overhead; no end may announce less
+MISSING_LIMIT = const(32)  # numbers in one SREJ or answer; the next answer has the others
+
+# Parameters in SABME and UA: id octet, length octet, value. Unknown ids are skipped.
+XID_VERSION = const(1)  # u8, of the link machine: 1
+XID_WINDOW = const(2)  # u8, frames that the sender of this parameter can hold
+XID_INFO = const(3)  # u16, longest information it takes
+XID_REPL = const(4)  # u8, 1: its port may be a REPL, keep the long escape map toward it
+
+LINK_VERSION = const(1)

@@ -1,4 +1,4 @@
-"""Both halves of a session joined by hand, and the owner's decisions in their plainest form. Runs on both interpreters."""
+"""Both halves of a session joined by hand, and the owner's decisions in their plainest form."""
 
 from cradle_protocol.compat import sha256
 from cradle_protocol.wire import constants as c

@@ -295,10 +295,10 @@ def test_refused_after_the_proof():
 def test_reading_into_the_buffer():
     """The path without a copy gives the same events, whatever a read brings."""
     for step in (1, 100, 100000):
-        pair = Pair(max_message=50000).open()
-        number = pair.desktop.request(c.APPLY, [b"a" * 50000], True)
+        pair = Pair(max_message=20000).open()
+        number = pair.desktop.request(c.APPLY, [b"a" * 20000], True)
         pair.desktop.request(c.APPLY, b"b", True, number)
-        pair.desktop.request(c.APPLY, [b"c" * 40000], False, number)
+        pair.desktop.request(c.APPLY, [b"c" * 17000], False, number)
         data = b"".join([bytes(piece) for piece in pair.desktop.data_to_send()])
         at, bodies = 0, []
         while at < len(data):
@@ -312,4 +312,4 @@ def test_reading_into_the_buffer():
             while event is not None:
                 bodies.append(bytes(event[3]))
                 event = pair.device.next_event()
-        assert bodies == [b"a" * 50000, b"b", b"c" * 40000]
+        assert bodies == [b"a" * 20000, b"b", b"c" * 17000]
