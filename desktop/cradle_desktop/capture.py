@@ -14,6 +14,8 @@ from cradle_desktop.pump import Capture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from cradle_desktop.pump import Chunk
 
 MAGIC = b"cradle trace 1\n"
@@ -24,12 +26,12 @@ OWNER_ONLY = 0o600
 
 
 class FileCapture(Capture):
-    """Appends what it hears to a file."""
+    """Appends what it hears to an open file, which is its maker's to close."""
 
-    def __init__(self, path: str) -> None:
-        self._file = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, OWNER_ONLY), "wb")
-        self._file.write(MAGIC)
+    def __init__(self, file: "BinaryIO") -> None:
+        self._file = file
         self._start = time.monotonic()
+        file.write(MAGIC)
 
     def sent(self, data: "Chunk") -> None:
         self._add(TO_DEVICE, data)
@@ -41,10 +43,6 @@ class FileCapture(Capture):
         self._file.write(RECORD.pack(direction, int((time.monotonic() - self._start) * 1000), len(data)))
         self._file.write(data)
 
-    def close(self) -> None:
-        """Write what is left."""
-        self._file.close()
-
 
 @contextmanager
 def captured(path: str | None) -> Iterator[Capture | None]:
@@ -52,8 +50,9 @@ def captured(path: str | None) -> Iterator[Capture | None]:
     if path is None:
         yield None
         return
-    capture = FileCapture(path)
-    try:
-        yield capture
-    finally:
-        capture.close()
+    with open(path, "wb", opener=_owner_only) as file:
+        yield FileCapture(file)
+
+
+def _owner_only(path: str, flags: int) -> int:
+    return os.open(path, flags, OWNER_ONLY)

@@ -72,6 +72,11 @@ class Connection:
     def bytes_received(self) -> int:
         return self._pump.link.received
 
+    @property
+    def steady(self) -> bool:
+        """Does the link live on while nobody calls? A serial line does not: its link machine must answer."""
+        return self._pump.link.reliable
+
     def start(
         self, kind: int, body: "Chunk | list[Chunk]" = b"", more: bool = False, request: "int | None" = None
     ) -> int:

@@ -3,23 +3,38 @@
 Knows no message and no frame. `pump` has what it shares with the one for reliable links.
 """
 
+import os
 import time
 from collections.abc import Callable
 
 from cradle_desktop.errors import LinkGone
 from cradle_desktop.pump import Pump
 from cradle_protocol.compat import ticks_diff
-from cradle_protocol.wire.link import CONNECTED, CONSOLE, DATA, LOST, RESET
+from cradle_protocol.wire.link import CONNECTED, CONSOLE, DATA, LOST, LinkMachine
+from cradle_protocol.wire.parameters import LinkConfig
+from cradle_protocol.wire.state import DOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.pump import Capture, Chunk
     from cradle_hardware.link import Link
-    from cradle_protocol.wire.link import LinkMachine
     from cradle_protocol.wire.session import Session
 
 # Bytes of one read from a serial line: at 12 Mbaud the line brings no more in 10 ms.
 LINE_READ = 16384
+# A device that works in silence is polled this often: its link machine answers between two pieces of its work.
+IDLE_MS = 2000
+# Bytes for sending that the machine holds on a slow line: half a second's worth, but never less than a few frames. What
+# it holds has left the session, so this is how far ahead of the line a progress display is.
+HELD_LEAST = 8192
+
+
+class LineLost(LinkGone):
+    """The link machine gave up, or was told to. `reason` is a clause."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the line to the device was lost ({reason}); look at the cable, then run the command again")
+        self.reason = reason
 
 
 class LinePump(Pump):
@@ -29,12 +44,13 @@ class LinePump(Pump):
         self,
         link: "Link",
         session: "Session",
-        machine: "LinkMachine",
         console: "Callable[[bytes], None]",
         capture: "Capture | None" = None,
     ) -> None:
         super().__init__(link, session, capture)
-        self.machine, self.connected = machine, False
+        held = max(HELD_LEAST, link.rate // 2) if link.rate else 0
+        self.machine = LinkMachine(True, LinkConfig(send=held, tag=os.urandom(1)[0], idle_ms=IDLE_MS))
+        self.connected = False
         self._console = console
         self._messages: list[Chunk] = []  # what the machine has no room for yet
         self._waiting = 0
@@ -128,23 +144,36 @@ class LinePump(Pump):
                 self._console(bytes(value))
             elif name == CONNECTED:
                 self.connected = True
-            elif name == RESET:
-                raise LinkGone("the device began anew in the middle of this conversation; run the command again")
             elif name == LOST:
-                raise LinkGone(f"the device stopped answering ({value}); check the cable, then run the command again")
+                raise LineLost(str(value))
         return False
+
+    def connect(self, seconds: float) -> None:
+        """Open the line: ask until the device answers. Raises LineLost."""
+        until = time.monotonic() + seconds
+        self.machine.connect(now_ms())
+        while not self.connected:
+            if time.monotonic() >= until:
+                raise LineLost("no answer in time")
+            self.step(until - time.monotonic())
 
     def finish(self, seconds: float) -> None:
         until = time.monotonic() + seconds
+        self._turn_while(lambda: not self.machine.sent(), until)
         self.machine.disconnect(now_ms())
-        while (self._push() or self._out.size or not self.machine.drained()) and time.monotonic() < until:
+        self._turn_while(lambda: self.machine.state != DOWN or self._out.size > 0, until)
+
+    def _turn_while(self, busy: "Callable[[], bool]", until: float) -> None:
+        """Move bytes without a session."""
+        while busy() and time.monotonic() < until:
+            self._push()
             self._wait(until - time.monotonic())
             self._timer()
+            while self.machine.next_event() is not None:
+                pass  # nobody listens any more
             data = self.link.read(LINE_READ)
             if data:
                 self.machine.receive_data(data, now_ms())
-            while self.machine.next_event() is not None:
-                pass
 
 
 def now_ms() -> int:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 # The largest number that the state database can hold.
 MOST_CONFLICTS = 2**63 - 1
 
+# Seconds between two looks at a serial line during a scan: well below the timers of the other end's link machine.
+AWAKE = 0.05
+
 NOTHING_PAIRED = "nothing is paired yet; pair a device with 'cradle pair ADDRESS'"
 
 
@@ -225,6 +228,7 @@ class ServiceManager:
                 f"{partner.name} has been at work for {seconds:.0f} s"
             )
             for one in types:
+                keep_awake(one.store, connection)
                 options = self._options(partner, one.enabled, max_delete)
                 with sentences(one.enabled.location):
                     try:
@@ -243,6 +247,7 @@ class ServiceManager:
         plans = []
         with self._open(partner) as types, self.connect(partner) as connection:
             for one in types:
+                keep_awake(one.store, connection)
                 with sentences(one.enabled.location):
                     options = self._options(partner, one.enabled, None)
                     plans.append((one.enabled.type, preview(connection, one.store, one.meta, options)))
@@ -276,6 +281,26 @@ class ServiceManager:
         if max_delete is not None:
             options.max_delete = max_delete
         return options
+
+
+def keep_awake(store: ObjectStore, connection: Connection) -> None:
+    """Let the connection move its bytes now and then while this store is scanned: a serial line must not fall silent.
+
+    On other links the kernel answers for us, and a scan costs nothing more.
+    """
+    if connection.steady:
+        return
+    scan = store.items
+
+    def items() -> Iterator[tuple[str, bytes]]:
+        due = time.monotonic() + AWAKE
+        for item in scan():
+            if time.monotonic() >= due:
+                connection.poll()
+                due = time.monotonic() + AWAKE
+            yield item
+
+    store.items = items  # type: ignore[method-assign]  # of this one object, for as long as it is open
 
 
 def _head(reader: "Reader", most: int) -> bytes | None:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 
-from cradle_desktop.connection import Connection, broken, next_event, quiet, step
+from cradle_desktop.connection import Connection, broken, gone, next_event, quiet, step
 from cradle_desktop.errors import EXIT_PORT_BUSY, LinkGone, NoDevice, NotPaired, UserError
 from cradle_desktop.pump import Capture, Pump, StreamPump
 from cradle_hardware.address import open_link, parse_address
@@ -113,19 +113,15 @@ def _pump(link: "Link", session: Session, ears: Ears, until: float, address: str
     """What moves the bytes; on a line it is connected."""
     if link.reliable:
         return StreamPump(link, session, ears.capture)
-    from cradle_desktop.line_pump import LinePump, now_ms
-    from cradle_protocol.wire.link import LinkMachine
+    from cradle_desktop.line_pump import LineLost, LinePump
 
-    pump = LinePump(link, session, LinkMachine(True), ears.console, ears.capture)
-    pump.machine.connect(now_ms())
-    while not pump.connected:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise no_answer(address)
-        try:
-            step(pump, left)
-        except LinkGone as error:
-            raise no_answer(address) from error
+    pump = LinePump(link, session, ears.console, ears.capture)
+    try:
+        pump.connect(until - time.monotonic())
+    except LineLost as error:
+        raise no_answer(address, error.reason) from error
+    except LinkError as error:
+        raise gone(error) from error
     return pump
 
 
@@ -190,9 +186,9 @@ class Greeting:
             self.pump.link.close()
 
 
-def no_answer(address: str) -> NoDevice:
+def no_answer(address: str, why: str = "silence") -> NoDevice:
     """Something is there, but no agent speaks."""
-    return NoDevice(f"no agent answers at {address}; start it there ('cradle agent run', or main.py on a board)")
+    return NoDevice(f"no agent answers at {address} ({why}); start it there ('cradle agent run', main.py on a board)")
 
 
 def forgotten(name: str, address: str) -> NotPaired:
