@@ -48,10 +48,10 @@ class Arriving:
     conflicts: ConflictStore
     plan: Plan
     made: Knowledge
-    skipped: list[bytes]
+    skipped: set[bytes]
     observer: Observer
     result: TypeResult
-    policy: str = ""
+    _uncopied: dict[bytes, StoreError] = field(default_factory=dict)
     _known_directories: set[str] = field(default_factory=set)
     _done: int = 0
     _bytes: int = 0
@@ -61,6 +61,7 @@ class Arriving:
         wants = self._wants()
         self._total = len(self.plan.steps) + len(self.plan.tail)
         self._total_bytes = sum(size_of(want.change.values[0]) for want in wants if want.change.values)
+        self._copy_moved()
         self._segments = self.remote.fetch([(w.change, w.offset) for w in wants])
         self._want = iter(wants)
         lower = LOWEST
@@ -71,11 +72,30 @@ class Arriving:
                 self._batch(batch, lower, upper)
                 lower = after(upper) or HIGHEST
             if self.plan.tail:
+                self._refresh_tail()
                 self._batch(self.plan.tail, None, None)
         finally:
             self._segments.close()
 
+    def _refresh_tail(self) -> None:
+        """What the tail builds on was planned; by now it is real, with stamps and object ids."""
+        for step in self.plan.tail:
+            step.old = self.meta.get(step.new.id)
+            if step.old is not None:
+                step.new.oid, step.new.stamp = step.old.oid, step.old.stamp
+
     # -- content
+
+    def _copy_moved(self) -> None:
+        """Contents that are here under another name are staged before the first batch may take that name away."""
+        for step in self.plan.steps + self.plan.tail:
+            if step.copy is not None:
+                try:
+                    self.store.stage_copy(step.copy.identity, self._stage_name(step.new))
+                    if self.store.stamp(step.copy.identity) != step.copy.stamp:
+                        raise StoreError(CHANGED)
+                except StoreError as error:
+                    self._uncopied[step.new.id] = error
 
     def _wants(self) -> list[Want]:
         """Everything to be fetched, in the order in which the batches will ask for it."""
@@ -123,8 +143,8 @@ class Arriving:
                 failed = error
         if failed is not None:
             raise failed
-        if step.copy is not None:
-            self.store.stage_copy(step.copy, self._stage_name(step.new))
+        if step.new.id in self._uncopied:
+            raise self._uncopied[step.new.id]
 
     def _receive(self, want: Want) -> bytes:
         """Stage one content as its segments come. Returns its digest; raises StoreError."""
@@ -187,7 +207,7 @@ class Arriving:
                 self._act(step)
             self.store.sync()
         if lower is not None and upper is not None:
-            self.meta.knowledge.learn(lower, upper, self.made, self.skipped)
+            self.meta.knowledge.learn(lower, upper, self.made, list(self.skipped))
         else:
             for step in batch:
                 if step.new.id not in self.skipped:
@@ -244,7 +264,7 @@ class Arriving:
     def _skip(self, step: Step, error: StoreError) -> None:
         """Skip an item whole, and what is tied to it."""
         self.result.skipped.append((step.new.identity, error.text))
-        self.skipped += [step.new.id] + [other.new.id for other in step.also]
+        self.skipped.update([step.new.id, *(other.new.id for other in step.also)])
 
     # -- one object
 

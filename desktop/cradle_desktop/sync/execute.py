@@ -25,7 +25,7 @@ class Planned:
 
     plan: Plan
     overlay: Overlay
-    skipped: list[bytes]
+    skipped: set[bytes]
     news: bool
 
 
@@ -60,7 +60,7 @@ def make_plan(store: ObjectStore, meta: Metadata, remote: RemoteReplica, options
     there = f"on {remote.name}: "
     plan.skipped = [(identity, STATUS_TEXT.get(status, "")) for identity, status in scan.skipped]
     plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for status, identity in remote.skipped]
-    overlay, skipped = Overlay(meta), list[bytes]()
+    overlay, skipped = Overlay(meta), set[bytes]()
     news = not meta.knowledge.contains(remote.knowledge)
     if news and options.direction != "to-device":
         arrivals = Arrivals(
@@ -108,7 +108,7 @@ def _arrive(
         if item is not None and item_id not in acted:
             meta.put(item)
     Arriving(store, meta, remote, conflicts, plan, remote.knowledge, planned.skipped, observer, result).run()
-    result.to_desktop = plan.to_desktop(set(planned.skipped))
+    result.to_desktop = plan.to_desktop(planned.skipped)
     if plan.steps or plan.tail:
         shown = {i: change.values for i, change in remote.shown.items() if change.values}
         plan.departures = Departures(meta, remote.knowledge, shown, remote.holds_mode).plan()

@@ -39,14 +39,14 @@ class Step:
     """One item that becomes different on the desktop.
 
     fetch   the change whose content must be fetched from the device, None if no content is needed
-    copy    path of the local object whose content is the one wanted, None if there is none
+    copy    the local item whose content, as it was before the pass, is the one wanted; None if there is none
     """
 
     new: Item
     old: Item | None
     verb: str
     fetch: Change | None = None
-    copy: str | None = None
+    copy: Item | None = None
     lost: list[Lost] = field(default_factory=list)
     also: list["Step"] = field(default_factory=list)
 
@@ -126,7 +126,7 @@ class Arrivals:
     holds_mode: bool
     hash_both: Callable[[list[tuple[Change, Item]]], dict[bytes, tuple[bytes, bytes]]]
     type: str = "files"
-    skipped: list[bytes] = field(default_factory=list)
+    skipped: set[bytes] = field(default_factory=set)
 
     def plan(self, changes: list[Change], plan: Plan) -> None:
         """Judge all changes, resolve what clashes and fill in steps, tail and waiting conflicts."""
@@ -140,7 +140,7 @@ class Arrivals:
                 local = self.meta.get(change.id)
                 assert local is not None
                 self._settle(plan, by_id, change, resolver.resolve(change, local, last=False), later)
-        self.meta.knowledge.learn(LOWEST, HIGHEST, self.made, self.skipped)
+        self.meta.knowledge.learn(LOWEST, HIGHEST, self.made, list(self.skipped))
         for change in later:
             self._settle_late(plan, by_id, change, resolver)
         changed = [step.new for step in plan.steps + plan.tail]
@@ -186,7 +186,7 @@ class Arrivals:
     ) -> None:
         if outcome.later:
             later.append(change)
-            self.skipped.append(change.id)
+            self.skipped.add(change.id)
         elif outcome.waits:
             self._wait(plan, change)
         else:
@@ -205,8 +205,7 @@ class Arrivals:
         self.meta.knowledge.learn_item(change.id, self.made.vector(change.id))
 
     def _wait(self, plan: Plan, change: Change) -> None:
-        if change.id not in self.skipped:
-            self.skipped.append(change.id)
+        self.skipped.add(change.id)
         local = self.meta.get(change.id)
         if local is not None:
             kind = "update-delete" if change.dead else "delete-update" if local.dead else "update-update"
@@ -243,7 +242,7 @@ class Arrivals:
         for near in (link.id if link is not None else b"", change.id):
             source = self.meta.base.get(near) if near else None
             if source is not None and not source.dead and compare(source.values[0], want) == EQUAL:
-                step.copy = source.identity
+                step.copy = source
                 if step.verb == CREATE and link is not None and near == link.id:
                     step.verb = RENAME
                 return
