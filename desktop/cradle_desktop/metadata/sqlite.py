@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 # Rows fetched at a time while items stream: some 200 KB, and no cursor stays open between two of them.
 PAGE = 1000
-# All that one count on the wire can say: our own knowledge is read back whatever its owner's limit was.
-ANY_NUMBER = 0xFFFF
 
 _ALIVE = f"count(*) FILTER (WHERE substr(mark, 1, 1) < x'{DEAD:02x}')"
 _INFO = f"SELECT location, type, replica.id, store_id, {_ALIVE} FROM replica LEFT JOIN item ON item.replica = number "
@@ -123,8 +121,8 @@ class SqliteMetadata(Metadata):
         self.tick, self._oid, keys = row[0], row[1], row[2]
         self.replicas = [keys[k : k + ID_SIZE] for k in range(0, len(keys), ID_SIZE)]
         try:
-            self.knowledge = Knowledge.from_bytes(row[3], limit=ANY_NUMBER)
-            self.forgotten = Knowledge.from_bytes(row[4], limit=ANY_NUMBER)
+            self.knowledge = Knowledge.from_bytes(row[3])
+            self.forgotten = Knowledge.from_bytes(row[4])
         except RemoteError as error:
             text = f"The state in {self._database.path} is damaged ({error}); move it away and pair again."
             raise StateError(text) from error

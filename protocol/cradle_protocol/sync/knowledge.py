@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 MAX_EXCEPTIONS = 20000
 # Ranges appear one by one as batches are interrupted and vanish when a pass ends; more means a hostile peer.
 MAX_RANGES = 4096
-# A vector entry costs six bytes in each range: 255 replicas is what one count byte can say.
+# A vector entry costs six bytes in each range: 255 replicas is what one count byte can say. Entries beyond are not
+# written (that understates); key 0, the owner's, always is.
 MAX_ENTRIES = 255
 _ENTRY = 6
 
@@ -88,8 +89,7 @@ class Knowledge:
         """For every replica the tick that is held everywhere: what an indexed search may skip."""
         least = dict(self.vectors[0])
         for vector in self.vectors[1:] + list(self.exceptions.values()):
-            for key in list(least):
-                least[key] = min(least[key], vector.get(key, 0))
+            _lower_to(least, vector)
         return least
 
     # -- changes
@@ -102,12 +102,15 @@ class Knowledge:
         for vector in self.exceptions.values():
             if tick > vector.get(key, 0):
                 vector[key] = tick
+        self._compact()
 
     def learn(self, lower: bytes, upper: bytes, other: "Knowledge", skipped: "list[bytes]" = []) -> bool:  # noqa: B006
         """Learn what `other` holds in the closed range, but for the skipped items, whose knowledge stays as it is.
 
         Returns False, with nothing changed, if that would need more exceptions than the limit allows.
         """
+        if lower == upper:  # one item alone is an exception, never two more ranges
+            return lower in skipped or self.learn_item(lower, other.vector(lower))
         stay = {i: dict(self.vector(i)) for i in skipped}
         points = {i: dict(self.vector(i)) for i in other.exceptions if lower <= i <= upper and i not in stay}
         kept = self._exceptions_beside(lower, upper, other, points, stay)
@@ -117,22 +120,25 @@ class Knowledge:
         self._join_ranges(lower, upper, other)
         self.exceptions = kept
         self._compact()
-        if len(self.exceptions) <= self.limit:
+        if len(self.exceptions) <= self.limit and len(self.lowers) <= MAX_RANGES:
             return True
         self.lowers, self.vectors, self.exceptions = old
         return False
 
-    def learn_item(self, item_id: bytes, vector: "Vector") -> None:
-        """Learn a vector for one item alone."""
+    def learn_item(self, item_id: bytes, vector: "Vector") -> bool:
+        """Learn a vector for one item alone. False, with nothing changed, if that needs an exception too many."""
         mine = dict(self.vector(item_id))
         join(mine, vector)
-        self.exceptions[item_id] = mine
-        self._compact()
+        return self._set(item_id, mine)
 
     def forget_item(self, item_id: bytes) -> None:
-        """Drop all knowledge of one item: whatever is known of it elsewhere will be sent again."""
-        self.exceptions[item_id] = {}
-        self._compact()
+        """Drop all knowledge of one item: whatever is known of it elsewhere will be sent again.
+
+        If that needs an exception too many, the range that holds the item is forgotten as well: never rounded up.
+        """
+        if not self._set(item_id, {}):
+            self.vectors[self._at(item_id)] = {}
+            self._compact()
 
     # -- bytes
 
@@ -150,16 +156,23 @@ class Knowledge:
     def from_bytes(
         cls, data: "bytes | bytearray | memoryview", keys: "list[int] | None" = None, limit: int = MAX_EXCEPTIONS
     ) -> "Knowledge":
-        """Decode; `keys[k]` is our key for the writer's key k. Raises RemoteError for anything malformed."""
+        """Decode; `keys[k]` is our key for the writer's key k. Raises RemoteError for anything malformed.
+
+        Exceptions beyond our limit are folded into their ranges, which then hold less: that understates.
+        """
         made = cls(limit)
         view = memoryview(data)
         ranges, at = _read(view, 0, MAX_RANGES, keys)
-        points, at = _read(view, at, limit, keys)
-        made.lowers = [lower for lower, _ in ranges]
-        if at != len(view) or not made.lowers or made.lowers[0] != LOWEST or made.lowers != sorted(set(made.lowers)):
+        points, at = _read(view, at, MAX_EXCEPTIONS, keys)
+        if at != len(view) or not ranges or ranges[0][0] != LOWEST or not _ascends(ranges) or not _ascends(points):
             raise RemoteError(BAD_MESSAGE, "knowledge is malformed")
+        made.lowers = [lower for lower, _ in ranges]
         made.vectors = [vector for _, vector in ranges]
-        made.exceptions = {item_id: vector for item_id, vector in points}
+        for item_id, vector in points[:limit]:
+            made.exceptions[item_id] = vector
+        for item_id, vector in points[limit:]:
+            _lower_to(made.vectors[made._at(item_id)], vector)
+        made._compact()
         return made
 
     # -- inside
@@ -206,6 +219,16 @@ class Knowledge:
         kept.update(stay)
         return kept
 
+    def _set(self, item_id: bytes, vector: "Vector") -> bool:
+        """Make this the vector of one item; False, with nothing changed, if that is an exception too many."""
+        if vector == self.vectors[self._at(item_id)]:
+            self.exceptions.pop(item_id, None)
+        elif item_id in self.exceptions or len(self.exceptions) < self.limit:
+            self.exceptions[item_id] = vector
+        else:
+            return False
+        return True
+
     def _compact(self) -> None:
         """Drop exceptions that say what their range says, and join neighbouring ranges that say the same."""
         for item_id in [i for i, v in self.exceptions.items() if v == self.vectors[self._at(i)]]:
@@ -239,9 +262,27 @@ def _merged(a: "list[bytes]", b: "list[bytes]") -> "list[bytes]":
     return sorted(set(a) | set(b))
 
 
+def _ascends(points: "list[Point]") -> bool:
+    """Are the ids in ascending order, each once?"""
+    for k in range(1, len(points)):
+        if points[k - 1][0] >= points[k][0]:
+            return False
+    return True
+
+
+def _lower_to(vector: "Vector", other: "Vector") -> None:
+    """Lower `vector`, in place, to the component-wise minimum of both."""
+    for key in list(vector):
+        tick = min(vector[key], other.get(key, 0))
+        if tick:
+            vector[key] = tick
+        else:
+            vector.pop(key)
+
+
 def _write(out: "list[bytes]", item_id: bytes, vector: "Vector", keys: "dict[int, int] | None") -> None:
-    pairs = [(key if keys is None else keys.get(key, -1), tick) for key, tick in sorted(vector.items())]
-    pairs = [(key, tick) for key, tick in pairs if key >= 0 and tick]
+    pairs = [(key if keys is None else keys.get(key, -1), tick) for key, tick in vector.items()]
+    pairs = sorted([(key, tick) for key, tick in pairs if key >= 0 and tick])[:MAX_ENTRIES]
     out.append(item_id)
     out.append(pack(">B", len(pairs)))
     for key, tick in pairs:
@@ -271,7 +312,10 @@ def _read(view: memoryview, at: int, most: int, keys: "list[int] | None") -> "tu
                 if key >= len(keys):
                     raise RemoteError(BAD_MESSAGE, "knowledge names an unknown replica key")
                 key = keys[key]
-            vector[key] = tick
+            if key in vector:
+                raise RemoteError(BAD_MESSAGE, "knowledge names a replica twice")
+            if tick:
+                vector[key] = tick
         found.append((item_id, vector))
     return found, at
 
