@@ -149,7 +149,6 @@ class Cradle(Peer):
         self.env = self.env | {"CRADLE_HOME": str(self.place / "home"), "NO_COLOR": "1"}
         address = self.start_agent("tcp://127.0.0.1:0?plain=1", "--code", CODE)
         port = int(address.rpartition(":")[2].partition("?")[0])
-        self.wait_for(port)
         self.pair(f"tcp://127.0.0.1:{self.port_for_client(port)}?plain=1", "--code", CODE)
 
     def start_agent(self, listen: str, *more: str) -> str:
