@@ -1,0 +1,177 @@
+"""The board's store on the file systems of boards, LittleFS and FAT, in memory. Does nothing on CPython, which has none.
+
+Also a power cut at every program and erase: the object is whole-old or whole-new, and the store mounts.
+"""
+
+from cradle_device.providers.files import FilesStore
+from cradle_protocol.compat import MICROPYTHON
+from cradle_protocol.errors import BAD_NAME, CHANGED, COLLISION, NO_PARENT, NO_ROOM
+from cradle_protocol.provider.store import StoreError
+from cradle_protocol.sync.values import DIRECTORY, file_value
+
+BLOCK = 512
+
+
+class Flash:
+    """A block device in memory that refuses everything after so many programs and erases; -1: never."""
+
+    def __init__(self, data, cut=-1):
+        self.data, self.cut, self.operations = data, cut, 0
+
+    def _off(self):
+        self.operations += 1
+        return 0 <= self.cut < self.operations
+
+    def readblocks(self, block, buffer, offset=0):
+        at = block * BLOCK + offset
+        buffer[:] = self.data[at : at + len(buffer)]
+
+    def writeblocks(self, block, buffer, offset=0):
+        if self._off():
+            return -5  # EIO
+        at = block * BLOCK + offset
+        self.data[at : at + len(buffer)] = buffer
+        return 0
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return len(self.data) // BLOCK
+        if op == 5:
+            return BLOCK
+        if op == 6:
+            return -5 if self._off() else 0
+        return 0
+
+
+def mounted(act, kind="lfs", blocks=96, data=None, cut=-1):
+    """Run `act()` with the file system at /f (made if `data` is None); returns the data and operations used."""
+    if not MICROPYTHON:
+        return bytearray(), 0
+    import vfs
+
+    kind = vfs.VfsLfs2 if kind == "lfs" else vfs.VfsFat
+    fresh = data is None
+    data = bytearray(blocks * BLOCK) if fresh else data
+    flash = Flash(data, cut)
+    if fresh:
+        kind.mkfs(flash)
+    vfs.mount(kind(flash), "/f")
+    try:
+        act()
+    finally:
+        try:
+            vfs.umount("/f")
+        except OSError:
+            pass
+    return data, flash.operations
+
+
+def put(store, path, data, expected=None):
+    writer = store.stage("00")
+    try:
+        writer.write(data)
+    finally:
+        writer.close()
+    return store.install(path, "00", [file_value(len(data)), b""], expected)
+
+
+def status(act, *args):
+    try:
+        act(*args)
+    except StoreError as error:
+        return error.status
+    raise AssertionError("nothing was raised")
+
+
+def content(path):
+    with open("/f/" + path, "rb") as file:
+        return file.read()
+
+
+def life():
+    """What a store goes through, on any file system."""
+    store = FilesStore.create("/f", b"i" * 16)
+    stamp = put(store, "d/f", b"one")
+    assert store.stamp("d/f") == stamp and store.staged() == []
+    assert status(put, store, "d/f", b"two") == CHANGED
+    stamp = put(store, "d/f", b"three", stamp)
+    assert content("d/f") == b"three"
+    assert status(put, store, "d/f/g", b"x") == NO_PARENT
+    assert not store.prune("d/f") and content("d/f") == b"three", "rmdir takes a file on LittleFS"
+    assert not store.prune("d") and status(store.remove, "d", store.stamp("d")) == CHANGED
+    assert sorted([i for i, _ in store.items()]) == ["d", "d/f"] and store.skipped == []
+    stamp = store.install("d/f", None, [DIRECTORY, b""], stamp)
+    put(store, "d/f", b"a file again", stamp)
+    store.remove("d/f", store.stamp("d/f"))
+    assert store.prune("d") and list(store.items()) == [] and store.room() > 0
+
+
+def test_littlefs():
+    mounted(life)
+
+
+def test_fat():
+    mounted(life, "fat")
+
+
+def no_case():
+    store = FilesStore.create("/f", b"i" * 16)
+    put(store, "Dir/File", b"x")
+    assert status(put, store, "Dir/file", b"y") == COLLISION and store.stamp("Dir/file") is None
+    assert status(put, store, "dir/other", b"y") == COLLISION
+    assert status(store.install, "DIR", None, [DIRECTORY, b""], None) == COLLISION
+    for path in ("CRADLE~1/store", "end.", "end ", ".CRADLE/store"):
+        assert status(put, store, path, b"y") == BAD_NAME, path
+    assert content("dir/file") == b"x" and store.store_id() == b"i" * 16
+    assert sorted([i for i, _ in store.items()]) == ["Dir", "Dir/File"]
+
+
+def test_names_that_differ_in_case_on_fat():
+    mounted(no_case, "fat")
+
+
+def full():
+    store = FilesStore.create("/f", b"i" * 16)
+    put(store, "f", b"keep")
+    assert status(put, store, "g", b"x" * 40000) == NO_ROOM
+    assert content("f") == b"keep" and [i for i, _ in store.items()] == ["f"]
+    store.unstage("00")
+    put(store, "g", b"y" * 1000)
+
+
+def test_a_full_disk():
+    mounted(full, "lfs", 40)
+
+
+def start():
+    put(FilesStore.create("/f", b"i" * 16), "d/f", b"old" * 100)
+
+
+def replace():
+    store = FilesStore("/f")
+    put(store, "d/f", b"new" * 150, store.stamp("d/f"))
+
+
+def check():
+    store = FilesStore("/f")
+    assert store.store_id() == b"i" * 16
+    assert [i for i, _ in store.items()] == ["d", "d/f"]
+    assert content("d/f") in (b"old" * 100, b"new" * 150)
+    for name, _ in store.staged():
+        store.unstage(name)
+    replace()
+
+
+def test_a_power_cut_at_every_operation():
+    if not MICROPYTHON:
+        return
+    before, _ = mounted(start, "lfs", 24)
+    _, operations = mounted(replace, "lfs", 24, bytearray(before))
+    assert operations > 3
+    for cut in range(operations):
+        data = bytearray(before)
+        try:
+            mounted(replace, "lfs", 24, data, cut)
+        except (OSError, StoreError):
+            pass
+        mounted(check, "lfs", 24, data)
