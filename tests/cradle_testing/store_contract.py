@@ -226,6 +226,9 @@ class ObjectStoreContract:
         writer.close()
         assert store.staged() == [("ab-1", 6)] and list(store.items()) == []
         assert store.staged_digest("ab-1") == hashlib.sha256(b"onetwo").digest()
+        reader, buffer = store.open_staged("ab-1"), memoryview(bytearray(9))
+        assert reader.read_into(buffer) == 6 and bytes(buffer[:6]) == b"onetwo"
+        reader.close()
         stage(store, b"x", "ab-1")
         assert store.staged() == [("ab-1", 1)]
         store.stage_bytes("ab-2", b"yy")
@@ -246,6 +249,8 @@ class ObjectStoreContract:
     def test_nothing_is_staged_under_that_name(self, store: ObjectStore) -> None:
         with pytest.raises(StoreError):
             store.staged_digest("99")
+        with pytest.raises(StoreError):
+            store.open_staged("99")
         with pytest.raises(StoreError):
             store.install("f", "99", [file_value(1), b""], None)
         assert list(store.items()) == []

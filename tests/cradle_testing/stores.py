@@ -271,6 +271,11 @@ class MemoryStore(ObjectStore):
     def staged(self) -> "list[tuple[str, int]]":
         return [(name, len(content)) for name, content in sorted(self.stages.items())]
 
+    def open_staged(self, name: str) -> Reader:
+        if name not in self.stages:
+            raise StoreError(UNREADABLE)
+        return MemoryReader(self, "", self.stages[name], 0)
+
     def staged_digest(self, name: str) -> bytes:
         if name not in self.stages:
             raise StoreError(UNREADABLE)

@@ -202,6 +202,10 @@ class FilesStore(ObjectStore):
         finally:
             os.close(fd)
 
+    def open_staged(self, name: str) -> Reader:
+        self._open()
+        return FileReader(self.staging.read(name))
+
     def staged(self) -> "list[tuple[str, int]]":
         self._open()
         return self.staging.names()

@@ -164,14 +164,18 @@ class Staging:
         names = [name for name in os.listdir(fd) if _NAME.fullmatch(name)]
         return [(name, os.stat(name, dir_fd=fd, follow_symlinks=False).st_size) for name in sorted(names)]
 
-    def digest(self, name: str) -> bytes:
-        """SHA-256 of a stage."""
+    def read(self, name: str) -> int:
+        """A descriptor to read a stage with."""
         if self._look() < 0:
             raise StoreError(UNREADABLE, "nothing is staged under that name")
         try:
-            fd = os.open(_checked(name), READ, dir_fd=self.fd())
+            return os.open(_checked(name), READ, dir_fd=self.fd())
         except OSError as error:
             raise looking(error) from error
+
+    def digest(self, name: str) -> bytes:
+        """SHA-256 of a stage."""
+        fd = self.read(name)
         try:
             return digest_of(fd)
         finally:
