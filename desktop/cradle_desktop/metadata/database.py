@@ -116,6 +116,12 @@ class Database:
         except OSError as error:
             raise StateError(f"The state in {self.path} cannot be opened ({error.strerror}).") from error
 
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the file; safe to call twice. What was not committed is gone."""
         self.connection.close()

@@ -42,6 +42,10 @@ class MetadataStore:
         """
         raise NotImplementedError
 
+    def preview_replica(self, location: str, object_type: str, units: int, store_id: bytes = b"") -> "Metadata":
+        """What `open_replica` would give, for a preview: nothing is made or noted. Do not commit what it gives."""
+        raise NotImplementedError
+
     def replica(self, location: str, object_type: str) -> "ReplicaInfo | None":
         """What is known of one replica; nothing is made."""
         raise NotImplementedError

@@ -13,7 +13,7 @@ from cradle_desktop.metadata.record import DEAD, body_of, item_from, lacks, mark
 from cradle_protocol.errors import RemoteError
 from cradle_protocol.sync.item import IMPLIED, RACY, Item
 from cradle_protocol.sync.knowledge import Knowledge
-from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME, Metadata
+from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME, MemoryMetadata, Metadata
 from cradle_protocol.sync.rules import news
 from cradle_protocol.sync.version import ID_SIZE, LOWEST, new_replica_id
 
@@ -62,6 +62,12 @@ class SqliteStore(MetadataStore):
             with self._database.transaction() as connection:
                 where = (store_id, location, object_type)
                 connection.execute("UPDATE replica SET store_id = ? WHERE location = ? AND type = ?", where)
+        return SqliteMetadata(self._database, location, object_type)
+
+    def preview_replica(self, location: str, object_type: str, units: int, store_id: bytes = b"") -> Metadata:
+        known = self.replica(location, object_type)
+        if known is None or (store_id and known.store_id and known.store_id != store_id):
+            return MemoryMetadata(new_replica_id(os.urandom(ID_SIZE), True), units)
         return SqliteMetadata(self._database, location, object_type)
 
     def _make(self, location: str, object_type: str, units: int, store_id: bytes) -> None:
