@@ -100,7 +100,10 @@ class Link(Protocol):
         ...
 
     def write_some(self, chunks: Sequence[Buffer]) -> int:
-        """Take bytes from the front of `chunks`, as many as fit now; how many. Never waits."""
+        """Take bytes from the front of `chunks`, as many as fit now; how many. Never waits.
+
+        What was taken leaves while the link is used: TLS finishes a record in the next wait() or write_some().
+        """
         ...
 
     def wait(self, read: bool, write: bool, timeout: float | None) -> tuple[bool, bool]:

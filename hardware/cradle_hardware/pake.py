@@ -33,6 +33,6 @@ class Pake:
             raise ValueError("a SPAKE2 message has 33 bytes")
         try:
             secret: bytes = self._exchange.finish(bytes(blob))
-        except (SPAKEError, NotOnCurve) as error:
+        except (SPAKEError, NotOnCurve, ValueError) as error:
             raise ValueError("that is no SPAKE2 message of the other end") from error
         return secret

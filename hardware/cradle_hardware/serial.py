@@ -27,6 +27,7 @@ UARTS = ("ttyUSB", "ttyS", "ttyAMA")
 BITS = 10  # on the line for one byte: start, eight, stop
 RETRY_S = 0.2  # between looks whether a port that vanished is back
 GONE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
+MEMORY = 1  # major number of /dev/null and its like, which everybody has open
 HELD = (errno.EBUSY, errno.EAGAIN)  # by another's exclusive open; by another's lock
 
 
@@ -138,12 +139,12 @@ def _rate(address: Address) -> int:
 
 def _check_port(path: str) -> None:
     try:
-        mode = os.stat(path).st_mode
+        status = os.stat(path)
     except FileNotFoundError as error:
         raise NoDevice(f"there is no port {path}: plug the device in, `cradle ls` shows what is there") from error
     except PermissionError as error:
         raise PortDenied(f"this user may not look at {path}: check who may enter its folder") from error
-    if not stat.S_ISCHR(mode):
+    if not stat.S_ISCHR(status.st_mode) or os.major(status.st_rdev) == MEMORY:
         raise NoDevice(f"{path} is no serial port: `cradle ls` shows those that are there")
 
 

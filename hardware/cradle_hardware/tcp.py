@@ -30,10 +30,17 @@ class TcpLink(StreamLink):
     """Plain TCP. Says so when the other side turns out to speak TLS."""
 
     def _receive(self, view: memoryview) -> int:
-        count = super()._receive(view)
-        if not self.received and count >= 3 and view[0] in TLS_STARTS and view[1] == TLS_MAJOR:
+        if not self.received:
+            self._look_at_start()
+        return super()._receive(view)
+
+    def _look_at_start(self) -> None:
+        try:
+            start = self._socket.recv(2, socket.MSG_PEEK)
+        except OSError:
+            return  # nothing yet, or the end: reading will tell
+        if len(start) == 2 and start[0] in TLS_STARTS and start[1] == TLS_MAJOR:
             raise LinkRefused(f"{self.name} speaks TLS: leave ?plain=1 out of the address on this side")
-        return count
 
 
 def prepare(sock: socket.socket) -> None:

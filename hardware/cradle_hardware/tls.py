@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of version 1.2; those of 1.3 are all good
 RECORD = 1 << 14  # most bytes of one TLS record
 MOST_RECORDS = 64  # written in one call, so that reading gets its turn
-HANDSHAKE_START = 0x16  # first byte of a ClientHello and of a ServerHello
-ALERT_START = 0x15
+CLIENT_HELLO = 0x16  # its first byte
 LAST_WORDS_S = 1.0  # at close, for a record that the system did not take yet
 DRAIN = 4096  # bytes of a plain client that are read away, so that our alert is not overtaken by a reset
+
+# What OpenSSL says to a client when the server's first bytes are no TLS record.
+NOT_TLS_REASONS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 # Fatal alert, protocol_version: by it a plain link at the other side sees that we speak TLS.
 NOT_TLS_ALERT = bytes((0x15, 3, 3, 0, 2, 2, 70))
@@ -97,7 +99,7 @@ class TlsLink(DescriptorLink):
         self._socket = sock
         self._begun = b""  # the record that OpenSSL wants again
         self._shaking = True
-        self._started = False  # the other side's first byte was looked at
+        self._hello_seen = not sock.server_side  # a client speaks first
         self._want = READABLE  # what the handshake, or a read, waits for
 
     @property
@@ -122,7 +124,8 @@ class TlsLink(DescriptorLink):
         """Go on with the handshake; is it done?"""
         if not self._shaking:
             return True
-        self._look_at_start()
+        if not self._hello_seen and not self._look_at_hello():
+            return False
         try:
             self._socket.do_handshake()
         except ssl.SSLWantReadError:
@@ -136,31 +139,36 @@ class TlsLink(DescriptorLink):
             self._want = READABLE
         return not self._shaking
 
-    def _look_at_start(self) -> None:
-        """The other side's first byte tells TLS from a plain link, better than OpenSSL's words for it."""
-        if self._started:
-            return
+    def _look_at_hello(self) -> bool:
+        """As a server, see by the first byte whether this is TLS; False while there is none."""
         try:
             start = socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
         except BlockingIOError:
-            return
+            return False
         except OSError as error:
-            raise self._lost(error) from error
-        self._started = True
-        if start and start[0] not in (HANDSHAKE_START, ALERT_START):
-            self._refuse_plain()
+            raise self._refused(error) from error
+        if start and start[0] != CLIENT_HELLO:
+            self._answer_plain()
+            raise self._no_tls()
+        self._hello_seen = True
+        return True
 
-    def _refuse_plain(self) -> None:
+    def _answer_plain(self) -> None:
+        """What it sent is read away first, or the system would follow our alert with a reset."""
         try:
             os.read(self._descriptor, DRAIN)
             os.write(self._descriptor, NOT_TLS_ALERT)
         except OSError:
-            pass  # it is gone, which we were about to say anyway
+            pass  # it is gone, which we are about to say anyway
+
+    def _no_tls(self) -> LinkRefused:
         side = "there" if self._socket.server_side else "to the address here"
-        raise LinkRefused(f"{self.name} does not speak TLS: use TLS at both ends, or add ?plain=1 {side}")
+        return LinkRefused(f"{self.name} does not speak TLS: use TLS at both ends, or add ?plain=1 {side}")
 
     def _refused(self, error: OSError) -> LinkLost | LinkRefused:
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLSyscallError):
+            if error.reason in NOT_TLS_REASONS:
+                return self._no_tls()
             reason = (error.reason or "unknown reason").replace("_", " ").lower()
             return LinkRefused(f"no TLS with {self.name} ({reason}): both need TLS 1.2 or later with ECDHE and AEAD")
         return LinkLost(self.name, "it closed during the TLS handshake; an agent that listens plain wants ?plain=1")
