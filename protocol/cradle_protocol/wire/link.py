@@ -104,12 +104,14 @@ class LinkMachine:
         self._serial = 0  # of the next supervisory poll
         self._unnumbered = 0  # control octet of a U frame to send, 0 for none
         self._unnumbered_tag = 0
+        self._said_text = b""  # console text to send
         self._owed = -1  # checkpoint octet of the poll to answer
         self._want_poll = False
         self._said = 0  # N(R) last sent
         self.busy = self._peer_busy = False
         self._drained = False
         self._retries = 0
+        self._heard = False  # any traffic in this connection
         self._last_sent = self._last_heard = self._last_timer = now_ms
         self._text = b"\n"  # end of the console text since the last frame
         self._trusted = True  # the text follows a good frame, or nothing
@@ -137,6 +139,10 @@ class LinkMachine:
     def sent(self) -> bool:
         """Has the peer acknowledged all that was given to `send`?"""
         return self._outgoing.idle()
+
+    def send_text(self, text: bytes) -> None:
+        """Queue text for the peer's console, beside the data and without a promise: one frame, the newest wins."""
+        self._said_text = text[: self._config.max_info]
 
     def set_busy(self, busy: bool, now_ms: int) -> None:
         """Ask the peer for silence, or end it. Before falling deaf, go on until `drained`."""
@@ -317,7 +323,7 @@ class LinkMachine:
         self._say(c.SABME, self._tag)
 
     def _established(self) -> None:
-        self._retries = 0
+        self._retries = self._unnumbered = 0
         self._last_heard = self._now
         theirs = self._theirs
         self._outgoing.reset(theirs.window, min(theirs.max_info, self._config.max_info))
@@ -331,8 +337,8 @@ class LinkMachine:
         self._say(c.UA, self._tag)
 
     def _opened_again(self) -> None:
-        fresh = self._tag_heard == self._tag and not self._incoming.top and not self._outgoing.next
-        if fresh:  # our UA was lost
+        if self._tag_heard == self._tag and not self._heard:
+            # A second SABME of this connection: they all come before anything else, and our UA was lost or late.
             self._say(c.UA, self._tag)
             return
         self._tell(RESET, None)
@@ -357,6 +363,7 @@ class LinkMachine:
         if not self._outgoing.acknowledge(body[3] >> 1):
             return
         self._retries = 0
+        self._heard = True
         self._last_heard = self._now
         poll = body[3] & 1
         if not body[2] & 1:
@@ -414,6 +421,8 @@ class LinkMachine:
             return self._answer_frame()
         if self._want_poll:
             return self._poll_frame()
+        if self._said_text:
+            return self._text_frame()
         return self._traffic_frame()
 
     def _reject_frame(self) -> "Bytes":
@@ -440,6 +449,11 @@ class LinkMachine:
         self._head[1], self._head[2] = self._unnumbered_tag, control
         info = self._mine.to_bytes() if control in (c.SABME, c.UA) and self.state != s.DOWN else None
         return self._out[: self._framer.frame(self._short_head, info, self._out)]
+
+    def _text_frame(self) -> "Bytes":
+        text, self._said_text = self._said_text, b""
+        self._head[1], self._head[2] = self._tag, c.UI
+        return self._out[: self._framer.frame(self._short_head, text, self._out)]
 
     def _supervisory(self, control: int, final: int, info: "Bytes | None") -> "Bytes":
         if self.busy and control == c.RR:

@@ -9,6 +9,7 @@ MEMORY = const(65536)
 # A line of which nothing is known: one loss in 32 KiB, hence frames of some 600 octets.
 _PRIOR_OCTETS = const(32768)
 _LOSS = const(16)  # one loss, in the fixed point that lets halving forget it
+_SIZE_LEAST = const(48)  # octets: below, the frame's cost exceeds what any line gains
 _SIZE_EVERY = const(16)  # frames between two looks at the size: the root costs a board 0.1 ms
 
 T1_FIRST_MS = const(500)  # before the first answer was timed
@@ -51,9 +52,6 @@ class FrameSize:
         self._count = 0
         best = _root(FRAME_COST * _LOSS * self._octets // self._losses) if self._losses else self._most
         self.size = min(max(best, _SIZE_LEAST), self._most)
-
-
-_SIZE_LEAST = const(48)  # octets: below, the frame's cost exceeds what any line gains
 
 
 def _root(number: int) -> int:

@@ -15,7 +15,7 @@ class LinkConfig:
     """What one end brings along.
 
     window    frames that it can hold, 1 to 64
-    max_info  octets of information in a frame it sends or takes, 64 to 65535; 1024 costs one per cent of the line
+    max_info  octets of information in a frame it sends or takes, 64 to 65535; 2048 cost half a per cent
     slots     frames it has memory for; fewer than the window means that none is kept out of order
     send      bytes that it holds for sending; a window of frames by default
     repl      its own port may be a REPL's
@@ -26,7 +26,7 @@ class LinkConfig:
     def __init__(
         self,
         window: int = c.WINDOW_LIMIT,
-        max_info: int = 1024,
+        max_info: int = 2048,
         slots: int = 0,
         send: int = 0,
         repl: bool = False,

@@ -1,7 +1,8 @@
 """A serial line in virtual time: two link machines, bytes that take time, seeded faults. Nobody sleeps here."""
 
-from cradle_protocol.compat import ticks_diff
-from cradle_protocol.wire.link import CONNECTED, CONSOLE, DATA, LOST, RESET, LinkConfig, LinkMachine
+from cradle_protocol.compat import MICROPYTHON, ticks_diff
+from cradle_protocol.wire.link import CONNECTED, CONSOLE, DATA, LOST, LinkMachine
+from cradle_protocol.wire.parameters import LinkConfig
 
 MILLION = 1000000
 
@@ -17,7 +18,10 @@ class Dice:
         return (self.state >> 8) * limit >> 24
 
     def bytes(self, size):
-        return bytes([self.below(256) for _ in range(size)])
+        out = bytearray(size)
+        for i in range(size):
+            out[i] = self.below(256)
+        return bytes(out)
 
 
 class Clean:
@@ -248,6 +252,17 @@ class Line:
                 end.drain()
         return True
 
+    def wait(self, microseconds):
+        """Let time pass, whether or not anything happens."""
+        end = self.now + microseconds
+        while True:
+            self.pull()
+            moment = self.next_time()
+            if moment is None or moment > end:
+                self.now = end
+                return
+            self.step()
+
     def run(self, until, seconds=600):
         """Go on until `until()`; an error after so many virtual seconds."""
         limit = self.now + seconds * MILLION
@@ -274,4 +289,43 @@ def efficiency(size, taken, baud=115200):
     return size * 10 * MILLION / baud / taken
 
 
-__all__ = ["CONNECTED", "LOST", "RESET", "Dice", "Line", "Noise", "efficiency"]
+# Window and frame size of a small board.
+WINDOW, INFO = (8, 128) if MICROPYTHON else (16, 256)
+
+
+def small_line(faults=None, window=WINDOW, max_info=INFO, **more):
+    """Two ends with the memory of a board."""
+    return Line(LinkConfig(window, max_info), LinkConfig(window, max_info), faults, **more)
+
+
+class Drop(Clean):
+    """Frame number `number` is lost, and then every `every`th."""
+
+    def __init__(self, number, every=0):
+        self.number, self.every, self.count = number, every, 0
+
+    def pass_on(self, data, now):
+        self.count += 1
+        if self.count == self.number or (self.every and self.count % self.every == 0):
+            return b""
+        return data
+
+
+class Twice(Clean):
+    """Every frame comes twice."""
+
+    def pass_on(self, data, now):
+        return data + data
+
+
+def count_timers(machine):
+    """A list that grows with every timer of the machine that polls."""
+    timers = []
+    poll_again = machine._poll_again
+
+    def counted():
+        timers.append(1)
+        poll_again()
+
+    machine._poll_again = counted
+    return timers
