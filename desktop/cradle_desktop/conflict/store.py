@@ -188,8 +188,7 @@ class ConflictStore:
         draft = None
         if content is not None:
             draft = self.contents.draft(content)
-            known = draft.digest in self._pinned() or self.contents.holds(draft.digest)
-            if not known and not self.room(draft.size):
+            if draft.digest not in self._pinned() and not self.room(draft.size):
                 self.contents.drop([draft])
                 raise StoreError(NO_ROOM, "the conflict store has no room for the version that would be displaced")
             loser.digest, loser.size = draft.digest, draft.size

@@ -246,23 +246,27 @@ class Overlay(Metadata):
         self.changed[item_id] = None
 
     def items(self, lower: bytes = LOWEST) -> "Iterator[Item]":
+        return self._over(self.base.items(lower), lower, None)
+
+    def lacking(self, knowledge: Knowledge, lower: bytes = LOWEST) -> "Iterator[Item]":
+        return self._over(self.base.lacking(knowledge, lower), lower, knowledge)
+
+    def _over(self, below: "Iterator[Item]", lower: bytes, knowledge: "Knowledge | None") -> "Iterator[Item]":
+        """What lies below, with what was changed above it in its place; in order of id."""
         mine = sorted(i for i in self.changed if i >= lower)
         k = 0
-        for item in self.base.items(lower):
+        for item in below:
             while k < len(mine) and mine[k] < item.id:
-                yield from self._held(mine[k])
+                yield from self._held(mine[k], knowledge)
                 k += 1
-            if k < len(mine) and mine[k] == item.id:
-                yield from self._held(mine[k])
-                k += 1
-            else:
+            if item.id not in self.changed:
                 yield item
         for item_id in mine[k:]:
-            yield from self._held(item_id)
+            yield from self._held(item_id, knowledge)
 
-    def _held(self, item_id: bytes) -> "Iterator[Item]":
+    def _held(self, item_id: bytes, knowledge: "Knowledge | None") -> "Iterator[Item]":
         item = self.changed[item_id]
-        if item is not None:
+        if item is not None and (knowledge is None or not knows_all(knowledge.vector(item_id), item.versions)):
             yield item.copy()
 
     def implied(self) -> "list[Item]":

@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cradle_protocol.sync.item import item_id
+from cradle_protocol.sync.knowledge import everything
 from cradle_protocol.sync.metadata import MemoryMetadata, Metadata, Overlay
+from cradle_protocol.sync.version import LOWEST
 from cradle_testing.metadata import OWN, ItemContract, MetadataContract, fields, file_item
 
 
@@ -64,6 +66,11 @@ def test_an_overlay_looks_like_metadata_that_were_changed(
     for step in above:
         assert _apply(plain, step) == _apply(over, step)
     assert [_facts(item) for item in over.items()] == [_facts(item) for item in plain.items()]
+    for lower in (LOWEST, item_id("files", "3")):
+        for known in ({}, {0: 1}, {0: 5}, {0: 9}):
+            theirs = everything(known)
+            assert [i.id for i in over.lacking(theirs, lower)] == [i.id for i in plain.lacking(theirs, lower)]
+        assert [i.id for i in over.items(lower)] == [i.id for i in plain.items(lower)]
     assert over.live() == plain.live()
     assert sorted(over.unseen()) == sorted(plain.unseen())
 
