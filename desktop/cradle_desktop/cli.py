@@ -23,7 +23,9 @@ def main(words: "list[str] | None" = None) -> int:
     words = sys.argv[1:] if words is None else words
     debug = "--debug" in words
     try:
-        return _main([word for word in words if word != "--debug"])
+        code = _main([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+        return code
     except UserError as error:
         return _failed(error.text, error.exit_code, debug)
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ It owns the state of one CRADLE_HOME and opens everything else for as long as on
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from cradle_desktop.boundary import sentences
 from cradle_desktop.config import default_store, open_state, store_location
@@ -25,11 +25,10 @@ from cradle_protocol.wire.session import Identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_desktop.conflict.show import Shown
     from cradle_desktop.conflict.store import Conflict, ConflictStore
     from cradle_desktop.sync.plan import Plan
     from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
-    from cradle_protocol.provider.store import Reader
-
 # The largest number that the state database can hold.
 MOST_CONFLICTS = 2**63 - 1
 
@@ -193,17 +192,19 @@ class ServiceManager:
             with sentences(one.enabled.location):
                 return resolve(self.conflicts, number, take, one.store)
 
-    def versions(self, conflict: "Conflict", most: int) -> tuple[bytes | None, bytes | None]:
-        """The kept content of a conflict and the one in place; None for what is longer than `most`, or not there."""
-        try:
-            with sentences(), ExitStack() as stack:
-                kept = _head(self.conflicts.contents.open(conflict.digest), most)
+    def shown(self, number: int) -> "Shown":
+        """Both sides of a conflict, as far as they are on this machine."""
+        from cradle_desktop.conflict.show import show
+
+        conflict = self.conflict(number)
+        with ExitStack() as stack:
+            try:
                 enabled = self.enabled(conflict)
-                store = open_store(enabled.type, enabled.location)
-                stack.callback(store.close)
-                return kept, _head(store.open(conflict.identity), most)
-        except UserError:
-            return None, None
+                store = stack.enter_context(closing(open_store(enabled.type, enabled.location)))
+            except (UserError, UnknownType):
+                store = None
+            with sentences():
+                return show(self.conflicts, conflict, store)
 
     def enabled(self, conflict: "Conflict") -> EnabledType:
         """The enabled type that a conflict is about."""
@@ -238,6 +239,8 @@ class ServiceManager:
         with sentences():
             self.registry.synced(partner.name)
             waiting = conflicts.count(partner.name)
+        for gone in conflicts.dropped:
+            observer.note(f"the kept version of {gone.identity} (conflict {gone.number}) was dropped: no room was left")
         return Report(partner.name, results, waiting, time.monotonic() - begun)
 
     def preview(self, partner: Partnership) -> "list[tuple[str, Plan]]":
@@ -245,7 +248,7 @@ class ServiceManager:
         from cradle_desktop.sync.engine import preview
 
         plans = []
-        with self._open(partner) as types, self.connect(partner) as connection:
+        with self._open(partner, look=True) as types, self.connect(partner) as connection:
             for one in types:
                 keep_awake(one.store, connection)
                 with sentences(one.enabled.location):
@@ -254,14 +257,15 @@ class ServiceManager:
         return plans
 
     @contextmanager
-    def _open(self, partner: Partnership) -> Iterator[list[OpenType]]:
+    def _open(self, partner: Partnership, look: bool = False) -> Iterator[list[OpenType]]:
         """Lock and open all enabled types: what is wrong on this side shows before a device waits."""
         if not partner.types:
             raise UserError(f"nothing is enabled with {partner.name}; run 'cradle enable {partner.name} files'")
         with ExitStack() as stack:
-            yield [self._open_type(stack, enabled) for enabled in partner.types]
+            yield [self._open_type(stack, enabled, look) for enabled in partner.types]
 
-    def _open_type(self, stack: ExitStack, enabled: EnabledType) -> OpenType:
+    def _open_type(self, stack: ExitStack, enabled: EnabledType, look: bool = False) -> OpenType:
+        """`look`: nothing is written, not even that the store was seen."""
         with sentences(f"the store {enabled.location}"):
             stack.enter_context(replica_lock(enabled.location, enabled.type))
             try:
@@ -269,8 +273,8 @@ class ServiceManager:
             except UnknownType as error:
                 raise UserError(str(error)) from error
             stack.callback(store.close)
-            store_id = store.store_id()
-            meta = self.metadata.open_replica(enabled.location, enabled.type, len(store.units), store_id)
+            opened = self.metadata.preview_replica if look else self.metadata.open_replica
+            meta = opened(enabled.location, enabled.type, len(store.units), store.store_id())
         return OpenType(enabled, store, meta)
 
     @staticmethod
@@ -301,15 +305,3 @@ def keep_awake(store: ObjectStore, connection: Connection) -> None:
             yield item
 
     store.items = items  # type: ignore[method-assign]  # of this one object, for as long as it is open
-
-
-def _head(reader: "Reader", most: int) -> bytes | None:
-    """A whole content of at most `most` bytes, else None. Closes the reader."""
-    buffer = memoryview(bytearray(most + 1))
-    filled = 0
-    try:
-        while count := reader.read_into(buffer[filled:]):
-            filled += count
-    finally:
-        reader.close()
-    return None if filled > most else bytes(buffer[:filled])

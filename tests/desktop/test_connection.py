@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+
 from cradle_desktop import opening
 from cradle_desktop.capture import MAGIC, captured
 from cradle_desktop.connection import HIGH_WATER, Connection
@@ -17,7 +18,6 @@ from cradle_hardware.link import Listener
 from cradle_protocol.errors import NO_STORE
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events as e
-
 from desktop.tiny_device import DESKTOP, DEVICE_ID, KEY, TinyDevice
 
 _names = itertools.count()
@@ -211,7 +211,7 @@ def test_a_capture_holds_both_directions(tmp_path: Any) -> None:
 
 def test_bulk_is_fast() -> None:
     """Not a benchmark: far below what the link does, far above what a copy per byte or a poll per message would."""
-    with connected("tcp://127.0.0.1:0?plain=1") as (connection, device):
+    with connected("tcp://127.0.0.1:0?plain=1") as (connection, _):
         number, part, begun = None, memoryview(bytearray(1 << 20))[:-100], time.perf_counter()
         for _ in range(64):
             number = connection.start(c.APPLY, [part], more=True, request=number)

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from cradle_desktop.commands.devices import stamp
 from cradle_desktop.manager import ServiceManager
-from cradle_desktop.output import Output, size_text
+from cradle_desktop.output import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from cradle_desktop.conflict.store import Conflict
 
 SCHEMA = 1
-# Bytes of a text of which differences are shown; a person reads no more.
-TEXT = 64 << 10
 
 
 def list_all(arguments: Namespace, output: Output) -> int:
@@ -61,40 +59,27 @@ def words(one: "Conflict") -> str:
 def show(arguments: Namespace, output: Output) -> int:
     """Both versions of one conflict."""
     with ServiceManager() as manager:
-        one = manager.conflict(arguments.number)
-        output.document({"schema": SCHEMA, "conflict": described(one) | {"size": one.size, "taken": one.taken}})
-        output.data(f"{one.number}  {one.identity} ({one.type} of {one.partner}), {stamp(one.detected)}")
-        output.data("  " + words(one))
-        if one.taken:
-            output.data(f"  taken: {one.taken}")
-        if one.held and one.digest:
-            output.data(f"  kept: {size_text(one.size)}, SHA-256 {one.digest.hex()}")
-            for line in () if output.json else difference(manager, one):
-                output.data("  " + line)
-    if not one.taken:
+        shown = manager.shown(arguments.number)
+    one = shown.conflict
+    output.document(
+        {
+            "schema": SCHEMA,
+            "conflict": described(one) | {"taken": one.taken},
+            "sides": [
+                {"side": side.side, "kind": side.kind, "size": side.size, "sha256": side.digest.hex()}
+                for side in (shown.desktop, shown.device)
+            ],
+            "difference": shown.lines,
+        }
+    )
+    output.data(f"{one.number}  {one.identity} ({one.type} of {one.partner}), {stamp(one.detected)}: {words(one)}")
+    for line in (shown.desktop.words(), shown.device.words(), *shown.lines):
+        output.data("  " + line)
+    if one.taken:
+        output.say(f"settled: {one.taken} was taken; it can still be settled the other way")
+    else:
         output.say(f"settle it with: cradle conflicts resolve {one.number} --take desktop|device|both")
     return 0
-
-
-def difference(manager: ServiceManager, one: "Conflict") -> list[str]:
-    """How the kept version differs from the one in place, where both are short texts."""
-    kept, here = (as_text(data) for data in manager.versions(one, TEXT))
-    if kept is None or here is None:
-        return []
-    from difflib import unified_diff
-
-    names = f"in place ({one.winner})", f"kept ({one.loser})"
-    return [line.rstrip("\n") for line in unified_diff(here.splitlines(), kept.splitlines(), *names, lineterm="")]
-
-
-def as_text(data: bytes | None) -> str | None:
-    """The text that the data is, None if it is none."""
-    if data is None or b"\0" in data:
-        return None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def resolve(arguments: Namespace, output: Output) -> int:

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from cradle_desktop.errors import UserError
 from cradle_desktop.manager import NOTHING_PAIRED, ServiceManager
-from cradle_desktop.output import Output
+from cradle_desktop.output import VERBOSE, Output
 from cradle_desktop.partnership.registry import Partnership
 
 SCHEMA = 1
@@ -15,13 +15,16 @@ GLANCE = 1.5
 
 
 def ls(arguments: Namespace, output: Output) -> int:
-    """Partners, in sight or away, and ports that may have an unpaired device. Nothing is sent to a stranger's port."""
+    """Partners, in sight or away, and ports that may have an unpaired device. Nothing is sent to a stranger's port.
+
+    Ports that are no USB ports (built-in ones, Bluetooth) are shown to those who ask for more.
+    """
     with ServiceManager() as manager:
         partners = manager.partners()
     rows = [(one.address, one.name, "paired" if in_sight(one) else "away", one.agent) for one in partners]
     taken = {address.partition("?")[0] for address, *_ in rows}
     for port in ports(output):
-        if port.address.partition("?")[0] not in taken:
+        if port.address.partition("?")[0] not in taken and (port.vid is not None or output.level >= VERBOSE):
             rows.append((port.address, port.name, "not paired", port.board))
     output.document(
         {

@@ -1,0 +1,176 @@
+"""The command line over a serial line: two ptys with an emulated line between them, and real processes at both ends."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cradle_hardware.emulated import EmulatedLine, Line
+from loopback.rig import Agent, Desktop, Pair
+
+
+class Wire:
+    """A line, the agent at its far end, a desktop at this one."""
+
+    def __init__(self, line: EmulatedLine, desktop: Desktop, agent: Agent) -> None:
+        self.line, self.pair = line, Pair(desktop, agent)
+        self.desktop, self.agent = desktop, agent
+
+    def meet(self) -> None:
+        """Pair by possession: no code."""
+        self.desktop.run("pair", self.line.desktop_address, "--name", "porch")
+        self.desktop.run("enable", "porch", "files", "--store", str(self.pair.left))
+
+
+@pytest.fixture
+def wire(request: pytest.FixtureRequest, tmp_path: Path, desktop: Desktop) -> Iterator[Wire]:
+    """`@pytest.mark.parametrize("wire", [{...}], indirect=True)` sets the line's faults."""
+    faults: dict[str, Any] = getattr(request, "param", {})
+    with (
+        EmulatedLine(Line(**{"baud": 921600, "seed": 1, **faults}), tmp_path) as line,
+        Agent(tmp_path / "device", line.device_address) as agent,
+    ):
+        yield Wire(line, desktop, agent)
+
+
+def test_a_cable_pairs_by_possession_and_syncs(wire: Wire) -> None:
+    wire.meet()
+    assert "fingerprint" in wire.agent.wait_for(r"(fingerprint \w+)")
+    wire.pair.fill({"a": b"1" * 3000, "d/b": b""}, {"c": os.urandom(20_000)})
+    report = wire.desktop.sync()
+    assert report["types"][0]["to_device"]["created"] == 3
+    assert wire.pair.equal()
+    again = wire.desktop.sync()["types"][0]
+    assert again["bytes_sent"] + again["bytes_received"] < 1000
+
+
+NOISE = {
+    "byte_errors": 1e-4,
+    "bursts": 1e-5,
+    "duplicates": 1e-5,
+    "console": b"temperature 21.5\r\n",
+    "console_every": 3000,
+}
+
+
+@pytest.mark.parametrize("wire", [NOISE], indirect=True)
+def test_noise_and_console_text(wire: Wire) -> None:
+    wire.meet()
+    wire.pair.fill({"a": os.urandom(30_000)}, {"c": os.urandom(60_000)})
+    result = wire.desktop.run("sync", "-v")
+    assert wire.pair.equal()
+    assert "temperature 21.5" in result.err
+
+
+def test_the_cable_is_pulled_and_the_sync_goes_on_where_it_was(wire: Wire) -> None:
+    wire.meet()
+    wire.pair.fill({"small": b"x", "large": os.urandom(200_000)})
+    wire.line.cut_after(120_000, to_device=True)
+    result = wire.desktop.run("sync", expect=7)
+    assert result.err.count("\n") == 1
+    assert not (wire.pair.right / "large").exists()
+    wire.line.mend()
+    report = wire.desktop.sync()["types"][0]
+    assert wire.pair.equal()
+    assert report["resumed_bytes"] > 50_000 and report["bytes_sent"] < 160_000
+
+
+def test_the_agent_outlives_hang_ups(wire: Wire) -> None:
+    wire.meet()
+    for k in range(3):
+        wire.pair.fill({f"f{k}": b"%d" % k})
+        wire.desktop.run("sync")
+        wire.line.cut()
+        wire.line.mend()
+    wire.desktop.run("sync")
+    assert wire.pair.equal()
+
+
+def test_the_agent_restarts_in_the_middle(wire: Wire) -> None:
+    wire.meet()
+    wire.pair.fill({"large": os.urandom(150_000)})
+    running = wire.desktop.start("sync")
+    time.sleep(0.8)
+    wire.agent.kill()
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 7 and err.count("\n") == 1, err
+    wire.agent.start()
+    wire.desktop.run("sync")
+    assert wire.pair.equal()
+
+
+def test_no_agent_at_the_other_end(wire: Wire) -> None:
+    wire.meet()
+    wire.agent.stop()
+    assert "no agent answers" in wire.desktop.run("sync", expect=3).err
+
+
+HOLDER = """
+import fcntl, os, termios, time
+port = os.open({port!r}, os.O_RDWR | os.O_NOCTTY)
+fcntl.flock(port, fcntl.LOCK_EX)
+fcntl.ioctl(port, termios.TIOCEXCL)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_port_that_another_program_holds(tmp_path: Path, wire: Wire) -> None:
+    wire.meet()
+    port = wire.line.desktop_address.removeprefix("serial:").partition("?")[0]
+    script = HOLDER.format(port=port)
+    holder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        assert wire.desktop.run("sync", expect=8).err.count("\n") == 1
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+
+
+def test_two_syncs_on_one_port(wire: Wire) -> None:
+    """Replica or port, whatever the second one meets first: it is told, and the first one goes on."""
+    wire.meet()
+    wire.pair.fill({"large": os.urandom(150_000)})
+    first = wire.desktop.start("sync")
+    time.sleep(0.7)
+    second = wire.desktop.run("sync", expect=None)
+    assert second.code in (1, 8) and second.err.count("\n") == 1
+    assert first.communicate(timeout=60) and first.returncode == 0
+    assert wire.pair.equal()
+
+
+def test_a_prompt_is_no_agent(tmp_path: Path, desktop: Desktop) -> None:
+    """A board whose program has ended: what answers is Python's prompt."""
+    master, slave = pty.openpty()
+    try:
+        import threading
+        import tty
+
+        tty.setraw(slave)
+        stop = threading.Event()
+
+        def prompt() -> None:
+            import select
+
+            while not stop.is_set():
+                if select.select([master], [], [], 0.05)[0]:
+                    os.read(master, 1000)
+                    os.write(master, b"\r\n>>> ")
+
+        thread = threading.Thread(target=prompt, daemon=True)
+        thread.start()
+        result = desktop.run("pair", f"serial:{os.ttyname(slave)}", expect=3)
+        assert "prompt" in result.err
+        stop.set()
+        thread.join(5)
+    finally:
+        os.close(master)
+        os.close(slave)
