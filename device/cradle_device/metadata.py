@@ -16,7 +16,8 @@ from cradle_device import record
 from cradle_device.index import DEAD, IS_DEAD, IS_SAME, MARKED, PREFIX, Index, tag_of
 from cradle_device.log import HEAD, SIZE, TAIL, Log
 from cradle_protocol.compat import MICROPYTHON, const, crc32
-from cradle_protocol.errors import LIMIT, LocalError
+from cradle_protocol.errors import BAD_NAME, LIMIT, LocalError
+from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME, Metadata
 from cradle_protocol.sync.version import LOWEST
@@ -39,6 +40,9 @@ _COMMIT = const(8)
 _NOTE = const(9)
 
 _FORGOTTEN, _MORE = const(1), const(2)
+
+# Bytes of the longest identity that a record of the log is sure to hold, with stamp, values and link.
+PATH_MAX = 512 if MICROPYTHON else 4096
 
 # Notes: which store, and which piece of hardware, these metadata belong to.
 STORE, HARDWARE = 1, 2
@@ -77,6 +81,8 @@ class LogMetadata(Metadata):
         return None if at < 0 else self._item(self._index.offset(at))
 
     def put(self, item: "Item") -> None:
+        if len(item.identity) > PATH_MAX:
+            raise StoreError(BAD_NAME, "the path is longer than %d bytes" % PATH_MAX)
         at = self._entry(item.id)
         if not item.oid:
             self._oid += 1

@@ -1,0 +1,230 @@
+"""The agent: what all sessions of a device share. Keys, replicas, limits, a pairing code; and the links it serves.
+
+A user's program calls `poll()` in its loop, or awaits `run()`. It never starts a session and never resolves a conflict.
+Its objects are not thread-safe.
+"""
+
+import time
+
+from cradle_device import pairing, sync_handlers, system
+from cradle_device.partnership import Partnerships
+from cradle_device.replica import Replica
+from cradle_device.runner import LineService, StreamService
+from cradle_protocol.compat import MICROPYTHON
+from cradle_protocol.errors import LocalError
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.handshake import Identity
+from cradle_protocol.wire.messages.notice import NoticeChanged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from cradle_device.conversation import Conversation, Handler
+    from cradle_device.pairing import PakeFactory
+    from cradle_device.runner import Link, Listener, Service
+    from cradle_protocol.provider.store import ObjectStore
+
+PROGRAM = "cradlesync 0.1.0"
+# A clock that shows less was never set: seconds from 1970 to 2025.
+_CLOCK_SET = 1735689600
+# MicroPython's ports count from 1970 or from 2000.
+_EPOCH_2000 = 946684800
+# Links beside the open sessions on which a stranger may say hello.
+_HALLWAY = 0 if MICROPYTHON else 8
+BUSY_SECONDS = 5
+
+
+class Limits:
+    """What may be asked of this agent; a desktop is told, and held to it.
+
+    max_message   longest message it takes: one buffer of it per session
+    max_requests  requests under way at once
+    batch_items   changes in one APPLY: each costs about 500 bytes on a board while the batch lasts
+    batch_bytes   content in one APPLY: what a cut in its middle sends again
+    reply_part    longest part of a reply: one more buffer per session
+    joined        longest request that comes in parts and must be joined
+    replicas      replicas whose versions it keeps apart
+    """
+
+    def __init__(
+        self,
+        max_message: int,
+        max_requests: int,
+        batch_items: int,
+        batch_bytes: int,
+        reply_part: int,
+        joined: int,
+        replicas: int,
+    ) -> None:
+        self.max_message, self.max_requests = max_message, max_requests
+        self.batch_items, self.batch_bytes = batch_items, batch_bytes
+        self.reply_part, self.joined, self.replicas = reply_part, joined, replicas
+
+
+BOARD = Limits(2048, 4, 16, 65536, 2048, 8192, 64)
+HOST = Limits(1 << 20, 8, 1024, 8 << 20, 256 << 10, 4 << 20, 4096)
+
+
+class Agent:
+    """One device.
+
+    state     directory for keys and metadata; locked, so that a second agent raises LocalError(BUSY)
+    stores    one ObjectStore per object type
+    name      what the device calls itself
+    limits    BOARD under MicroPython, HOST elsewhere
+    pake      makes one run of SPAKE2: pake(code, False, desktop id, device id); without it there is no pairing by code
+    hardware  the machine's own id: state that was copied to another machine becomes a new replica
+    sessions  how many at once
+    observer  observer(event, peer name, detail), for "paired", "unpaired", "open", "closed", "refused"
+    """
+
+    def __init__(
+        self,
+        state: str,
+        stores: "list[ObjectStore]",
+        name: str,
+        limits: "Limits | None" = None,
+        program: str = PROGRAM,
+        pake: "PakeFactory | None" = None,
+        hardware: bytes = b"",
+        sessions: int = 1,
+        observer: "Callable[[str, str, Any], None] | None" = None,
+    ) -> None:
+        self._lock = system.StateLock(state)
+        self.limits = limits or (BOARD if MICROPYTHON else HOST)
+        self.sessions, self.pake = sessions, pake
+        self.busy_seconds = BUSY_SECONDS
+        self.partnerships = Partnerships(state + "/partners.log")
+        self.device_id = self.partnerships.device_id
+        self.identity = Identity(self.device_id, name, program)
+        self.entropy = True
+        self.replicas = {store.type: Replica(store, state, hardware) for store in stores}
+        self.handlers: dict[Any, Handler] = {}
+        for kind, handler in sync_handlers.HANDLERS + pairing.HANDLERS:
+            self.handlers[kind] = handler
+        self._observer = observer
+        self._code: pairing.Code | None = None
+        self._services: list[Service] = []
+        self._listeners: list[tuple[Listener, Any]] = []
+
+    def close(self) -> None:
+        """End all sessions and let go of everything."""
+        for service in self._services:
+            service.close("the agent was stopped")
+        self._services = []
+        for replica in self.replicas.values():
+            replica.close()
+        self.partnerships.close()
+        self._lock.close()
+
+    # -- links
+
+    def attach(self, link: "Link", errors: "Any" = OSError) -> "Service":
+        """Serve a link that is connected; `errors` is what it raises when it ends. It is closed at its session's end.
+
+        On a stream that is one too many the session is refused; where there is no room even for that, the link is
+        closed at once.
+        """
+        service = StreamService(self, link, errors) if link.reliable else LineService(self, link, errors)
+        self._services = [one for one in self._services if not one.closed]
+        if len(self._services) >= self.sessions + _HALLWAY:
+            service.close("too many connections")
+        else:
+            self._services.append(service)
+        return service
+
+    def listen(self, listener: "Listener", errors: "Any" = OSError) -> None:
+        """Take links from a listener whenever `poll` is called."""
+        self._listeners.append((listener, errors))
+
+    def poll(self) -> bool:
+        """Do a little of what there is to do, without waiting. True: there is more."""
+        for listener, errors in self._listeners:
+            link = listener.accept(0)
+            if link is not None:
+                self.attach(link, errors)
+        busy = False
+        for service in self._services:
+            if service.poll():
+                busy = True
+        if not busy:
+            self._services = [service for service in self._services if not service.closed]
+        return busy
+
+    def wait_ms(self) -> "int | None":
+        """Milliseconds until `poll` must be called again though no byte came; None: only when one comes."""
+        waits = [service.wants()[2] for service in self._services if not service.closed]
+        known = [wait for wait in waits if wait is not None]
+        return min(known) if known else None
+
+    async def run(self, pause_ms: int = 5) -> None:
+        """Serve for ever, beside the other tasks of an asyncio program; `pause_ms` between looks at quiet links."""
+        import asyncio
+
+        while True:
+            await asyncio.sleep(0 if self.poll() else pause_ms / 1000)
+
+    # -- pairing
+
+    def partners(self) -> "list[tuple[bytes, str]]":
+        """(desktop id, name) of the paired desktops."""
+        return self.partnerships.partners()
+
+    def forget(self, desktop_id: bytes) -> None:
+        """End a partnership from this side."""
+        self.partnerships.remove(desktop_id)
+
+    def allow_code(self, digits: str, seconds: int = pairing.CODE_SECONDS, tries: int = pairing.CODE_TRIES) -> None:
+        """Open pairing by this code for a while. Needs the agent's `pake`."""
+        self._code = pairing.Code(digits, seconds, tries)
+
+    def forbid_code(self) -> None:
+        """No pairing by code from now on; also what follows a pairing."""
+        self._code = None
+
+    def code_open(self) -> bool:
+        """Can a desktop pair by code now?"""
+        return self.pake is not None and self._code is not None and self._code.open()
+
+    def take_code(self) -> "str | None":
+        """The code, for one try."""
+        return self._code.take() if self._code is not None else None
+
+    # -- what conversations ask
+
+    def nonce(self) -> bytes:
+        """16 random bytes; zeros on a machine without entropy, which then neither pairs nor proves."""
+        try:
+            return system.random_bytes(16)
+        except LocalError:
+            self.entropy = False
+            return bytes(16)
+
+    def admits(self, talk: "Conversation") -> bool:
+        """May this session open beside those that are open?"""
+        others = [one for one in self._services if one.talk is not talk and one.talk is not None and one.talk.is_open()]
+        return len(others) < self.sessions
+
+    def types(self) -> "list[tuple[str, bytes, bytes, int]]":
+        """What PROOF_REPLY says of the object types."""
+        return [self.replicas[name].facts() for name in sorted(self.replicas)]
+
+    def device_time(self) -> int:
+        """Seconds since 1970, 0 while nobody has set the clock."""
+        now = int(time.time())
+        if MICROPYTHON and time.gmtime(0)[0] == 2000:
+            now += _EPOCH_2000
+        return now if now >= _CLOCK_SET else 0
+
+    def tell(self, event: str, peer: str, detail: "Any") -> None:
+        """Tell the owner what happened."""
+        if self._observer is not None:
+            self._observer(event, peer, detail)
+
+    def notify(self, type_name: str) -> None:
+        """The application changed something of this type: whoever is connected may want to sync."""
+        for service in self._services:
+            if service.talk is not None and service.talk.is_open():
+                service.talk.session.notify(c.NOTICE_CHANGED, NoticeChanged(type_name).to_bytes())

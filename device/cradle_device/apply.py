@@ -1,0 +1,340 @@
+"""APPLY: one batch of changes, from its first element to its answer. Judges and stages; `install` makes it visible.
+
+Theory: elements are taken as they come and contents go to staged objects at once, so that a batch needs no memory but
+for its items. A change that cannot be taken gets a status, its content is read over, and the batch goes on: nothing
+about one item ends a session. At COMMIT the staged data become durable, then the intents, then the objects visible,
+then the metadata with the knowledge of the range.
+"""
+
+from cradle_device import stages
+from cradle_device.conversation import FLASH, WORK
+from cradle_device.install import Installer
+from cradle_device.metadata import PATH_MAX
+from cradle_protocol.compat import MICROPYTHON, sha256
+from cradle_protocol.errors import (
+    BAD_MESSAGE,
+    BAD_NAME,
+    CHANGED,
+    LIMIT,
+    MISMATCH,
+    NO_ROOM,
+    OK,
+    STALE,
+    RemoteError,
+)
+from cradle_protocol.provider.store import StoreError
+from cradle_protocol.sync.change import Change
+from cradle_protocol.sync.item import Link, item_id
+from cradle_protocol.sync.rules import KNOWN, TAKE, judge
+from cradle_protocol.sync.values import EQUAL, UNDECIDED, compare, digest_of, is_file, is_lazy, size_of, with_digest
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.messages.records import decode_apply
+from cradle_protocol.wire.messages.sync import ApplyReply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cradle_device.conversation import Conversation, Steps
+    from cradle_device.sync_handlers import Channel
+    from cradle_protocol.compat import Hash
+    from cradle_protocol.provider.store import Writer
+    from cradle_protocol.sync.item import Item
+
+# What a power cut may cost of a large content that is on its way: flash is flushed so often, a disk more rarely.
+_FLUSH_EVERY = 65536 if MICROPYTHON else 8 << 20
+
+
+class Entry:
+    """One change of a batch.
+
+    new      the item as it becomes; None where there is nothing to do
+    old      the item as it is, None if there is none
+    name     of the staged content, "" where none is needed
+    waiting  content is still to come
+    status   OK, or why this change is not applied
+    """
+
+    def __init__(self, new: "Item | None", old: "Item | None", status: int = OK) -> None:
+        self.new, self.old, self.status = new, old, status
+        self.name = ""
+        self.waiting = False
+
+
+class Batch:
+    """A batch that is coming in, or being committed."""
+
+    def __init__(self, channel: "Channel", request: int, most: int) -> None:
+        self.channel, self.request = channel, request
+        self.committing = False
+        self.entries: list[Entry] = []
+        self.ids: list[bytes] = []
+        self.lower = self.upper = b""
+        self.learn = False
+        self._most = most
+        self._begun = False
+        self._writer: "Writer | None" = None
+        self._hasher: "Hash | None" = None
+        self._length = self._unflushed = 0
+
+    # -- elements
+
+    def take(self, view: memoryview) -> "Steps":
+        """All elements of one part. Raises RemoteError for what is out of order."""
+        at = 0
+        while at < len(view):
+            tag, values, at = decode_apply(view, at, self.channel.meta.units)
+            if self.committing or (tag == c.BEGIN) == self._begun:
+                raise RemoteError(BAD_MESSAGE, "a batch begins once and ends with its commit")
+            if tag == c.BEGIN:
+                self._begun = True
+                self.lower, self.upper, flags = values
+                self.learn = flags & c.LEARN != 0
+            elif tag == c.CHANGE:
+                self._change(values)
+                yield WORK
+            elif tag == c.DATA:
+                yield FLASH
+                self._data(values)
+            else:
+                self.committing = True
+
+    def _change(self, values: "tuple[Any, ...]") -> None:
+        facts, content, offset = values
+        i, oid, identity, dead, created, versions, unit_values, link = facts
+        if i is None:
+            i = item_id(self.channel.store.type, identity)
+        if len(self.entries) >= self._most:
+            raise RemoteError(LIMIT, "a batch has more than %d changes" % self._most)
+        if not self.lower <= i <= self.upper or (self.ids and i <= self.ids[-1]):
+            raise RemoteError(BAD_MESSAGE, "a change is out of its batch's range or order")
+        if len(versions) != self.channel.meta.units or not (
+            dead or (unit_values and len(unit_values) == len(versions))
+        ):
+            raise RemoteError(BAD_MESSAGE, "a change has not the units of this type")
+        self._check_keys(versions, created, link)
+        self._end_content()
+        link = Link(link[0], link[1], link[2]) if link is not None else None
+        change = Change(i, oid, identity, dead, created, versions, None if dead else unit_values, link)
+        self.ids.append(i)
+        entry = self._judge(change)
+        self.entries.append(entry)
+        if content != c.CONTENT_NONE:
+            entry.waiting = content != c.CONTENT_STAGED
+        if entry.new is not None and not entry.status:
+            self._expect(entry, change, content, offset)
+
+    def _check_keys(self, versions: "list[tuple[int, int]]", created: "tuple[int, int]", link: "Any") -> None:
+        known = len(self.channel.meta.replicas)
+        named = versions + [created]
+        if link is not None:
+            named = named + [link[1]] + [version for version, _ in link[2]]
+        for version in named:
+            if version[1] >= known:
+                raise RemoteError(BAD_MESSAGE, "a version names an unknown replica key")
+
+    def _judge(self, change: Change) -> Entry:
+        """May this change be taken, and what does the item become?"""
+        meta, made = self.channel.meta, self.channel.made
+        assert made is not None
+        old = meta.get(change.id)
+        mine = meta.knowledge.vector(change.id)
+        verdict, new = judge(change, old, mine, made.vector(change.id), meta.replicas)
+        if verdict == KNOWN:
+            return Entry(None, old)
+        if verdict != TAKE or new is None:
+            return Entry(None, old, STALE)
+        if (not new.identity and not new.dead) or len(new.identity.encode()) > PATH_MAX:
+            return Entry(None, old, BAD_NAME)
+        try:
+            if old is not None and not old.dead and self.channel.store.stamp(old.identity) != old.stamp:
+                return Entry(None, old, STALE)
+        except StoreError as error:
+            return Entry(None, old, error.status)
+        return Entry(new, old)
+
+    # -- contents
+
+    def _expect(self, entry: Entry, change: Change, content: int, offset: "int | None") -> None:
+        """Make ready for the content of an entry, or see that what is here already is the one that is meant."""
+        new, store = entry.new, self.channel.store
+        assert new is not None
+        if new.dead or not is_file(new.values[0]):
+            return
+        name = stages.name_of(new.id, change.versions[0])
+        try:
+            if content == c.CONTENT_NONE:
+                entry.status = self._held(entry)
+            elif content == c.CONTENT_STAGED:
+                entry.name = name
+                digest = self.channel.stashed.get(name) or store.staged_digest(name)
+                if digest_of(new.values[0]) not in (b"", digest):
+                    raise StoreError(MISMATCH)
+                new.values[0] = with_digest(new.values[0], digest)
+            elif size_of(new.values[0]) - (offset or 0) > store.room():
+                entry.status = NO_ROOM
+            else:
+                entry.name = name
+                self._begin_content(entry, offset or 0)
+        except StoreError as error:
+            entry.status = error.status
+            if entry.name:
+                self._forget_content(entry)
+
+    def _held(self, entry: Entry) -> int:
+        """Is the content of the new item what the old one has? It is hashed here if nobody has done that."""
+        new, old = entry.new, entry.old
+        if new is None or old is None or old.dead or not is_file(old.values[0]):
+            return STALE
+        if old.values[0] == new.values[0]:
+            return OK
+        alike = compare(new.values[0], old.values[0])
+        if alike == UNDECIDED and is_lazy(old.values[0]) and not is_lazy(new.values[0]):
+            hashed = with_digest(old.values[0], self.channel.store.digest(old.identity))
+            alike = compare(new.values[0], hashed)
+            if alike == EQUAL:
+                old.values[0] = hashed
+        return OK if alike == EQUAL else STALE
+
+    def _begin_content(self, entry: Entry, offset: int) -> None:
+        if offset and self.channel.staged.get(entry.name) != offset:
+            entry.status = MISMATCH
+            return
+        self._length = offset
+        self._hasher = None if offset else sha256()
+
+    def _data(self, values: "tuple[Any, ...]") -> None:
+        """A piece of content: always of the last change."""
+        index, flags, data, digest = values
+        if index != len(self.entries) - 1 or not self.entries[index].waiting:
+            raise RemoteError(BAD_MESSAGE, "content came for a change that waits for none")
+        entry = self.entries[index]
+        if flags & (c.END | c.ABORT):
+            entry.waiting = False
+        if entry.status or not entry.name:
+            return
+        try:
+            if flags & c.ABORT:
+                raise StoreError(CHANGED)
+            self._write(entry, data, digest)
+        except StoreError as error:
+            entry.status = error.status
+            self._forget_content(entry)
+
+    def _write(self, entry: Entry, data: memoryview, digest: "bytes | None") -> None:
+        """Stage a piece; with the digest it was the last one. Raises StoreError."""
+        store, hasher = self.channel.store, self._hasher
+        if hasher is not None:
+            hasher.update(data)
+        whole = digest is not None and self._writer is None and self._length == 0
+        if whole:
+            store.stage_bytes(entry.name, data)
+        elif len(data):
+            if self._writer is None:
+                self._writer = store.stage(entry.name, self._length > 0)
+            self._writer.write(data)
+        self._length += len(data)
+        if digest is not None:
+            self._close_writer()
+            self._verify(entry, hasher.digest() if hasher is not None else store.staged_digest(entry.name), digest)
+        else:
+            self._flush(len(data))
+
+    def _flush(self, count: int) -> None:
+        self._unflushed += count
+        if self._unflushed >= _FLUSH_EVERY and self._writer is not None:
+            self._writer.flush()
+            self._unflushed = 0
+
+    def _verify(self, entry: Entry, found: bytes, digest: bytes) -> None:
+        """The whole content is here: is it the one that was meant?"""
+        new = entry.new
+        assert new is not None
+        if found != digest or self._length != size_of(new.values[0]) or digest_of(new.values[0]) not in (b"", digest):
+            raise StoreError(MISMATCH)
+        new.values[0] = with_digest(new.values[0], digest)
+
+    def _end_content(self) -> None:
+        """The next change begins, or the batch ends: the last content must be complete."""
+        if self.entries and self.entries[-1].waiting:
+            raise RemoteError(BAD_MESSAGE, "a content has no end")
+        self._close_writer()
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
+        self._unflushed = 0
+
+    def _forget_content(self, entry: Entry) -> None:
+        self._close_writer()
+        try:
+            self.channel.store.unstage(entry.name)
+        except StoreError:
+            pass
+        self.channel.staged.pop(entry.name, None)
+
+    def drop(self) -> None:
+        """The batch ends here. What was staged stays, so that the next session can go on from there."""
+        if self._writer is not None:
+            try:
+                self._writer.flush()
+            except StoreError:
+                pass
+            self._close_writer()
+
+    # -- the end
+
+    def commit(self) -> "Steps":
+        """Make the batch visible and durable."""
+        self._end_content()
+        replica = self.channel.replica
+        while replica.busy:
+            yield WORK
+        replica.busy = True
+        settled = False
+        try:
+            yield FLASH
+            yield from Installer(self.channel, self.entries).run()
+            self._learn()
+            self.channel.meta.commit()
+            settled = True
+        finally:
+            replica.busy = False
+            if not settled:
+                self.channel.meta.rollback()
+                replica.unsettled()
+
+    def _learn(self) -> None:
+        meta, made = self.channel.meta, self.channel.made
+        assert made is not None
+        if self.learn:
+            skipped = [self.ids[k] for k in range(len(self.ids)) if self.entries[k].status]
+            meta.knowledge.learn(self.lower, self.upper, made, skipped)
+            meta.knowledge.raise_own(0, meta.tick)
+
+    def failures(self) -> "list[tuple[int, int]]":
+        """(index, status) of the changes that were not applied."""
+        return [(k, self.entries[k].status) for k in range(len(self.entries)) if self.entries[k].status]
+
+
+def apply(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """One part of an APPLY request; the last one brings the commit and gets the answer."""
+    if talk.batch is None:
+        channel = talk.passing
+        if channel is None or channel.made is None:
+            raise RemoteError(BAD_MESSAGE, "a batch came before its pass")
+        talk.batch = Batch(channel, request, talk.agent.limits.batch_items)
+    batch = talk.batch
+    if batch.request != request:
+        raise RemoteError(BAD_MESSAGE, "two batches came at once")
+    yield from batch.take(body)
+    if more:
+        return
+    if not batch.committing:
+        raise RemoteError(BAD_MESSAGE, "a batch ended without its commit")
+    yield from batch.commit()
+    talk.batch = None
+    failures = batch.failures()
+    reply = ApplyReply(len(batch.entries) - len(failures), failures)
+    yield from talk.reply_joined(request, c.APPLY_REPLY, reply.to_bytes())

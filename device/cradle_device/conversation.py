@@ -1,0 +1,216 @@
+"""One desktop's session with this agent: takes its messages, lets handlers answer them. Moves no bytes, knows no link.
+
+Requests are answered strictly in order. A handler is a generator: it replies in parts and yields between them, and
+goes on only when all of its output has been written, so that no more than one message ever waits. The next message is
+taken when the handler is done; meanwhile what arrives stays in the link. Nothing is queued here.
+
+What a handler yields: WORK (call again), FLASH (a flash write follows, which may stop this machine's interrupts).
+"""
+
+from cradle_device import pairing
+from cradle_protocol.compat import const
+from cradle_protocol.errors import (
+    BAD_MESSAGE,
+    BUSY,
+    LIMIT,
+    NO_ROOM,
+    NOT_ALLOWED,
+    UNKNOWN_KIND,
+    WRITE_FAILED,
+    ProtocolError,
+    RemoteError,
+)
+from cradle_protocol.provider.store import StoreError
+from cradle_protocol.wire import events
+from cradle_protocol.wire.handshake import CLOSED, OPEN
+from cradle_protocol.wire.session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Any
+
+    from cradle_device.agent import Agent
+    from cradle_device.apply import Batch
+    from cradle_device.sync_handlers import Channel
+
+    Event = tuple[Any, ...]
+    Steps = Generator[int, None, None]
+    Handler = Callable[["Conversation", int, memoryview, bool], Steps]
+
+WORK = const(0)
+FLASH = const(1)
+
+# Object types open at once in one session; a channel is one byte, and each may hold an overlay.
+MAX_CHANNELS = 4
+_ENOSPC = const(28)
+
+
+class Conversation:
+    """A session and what is open in it.
+
+    flags    CABLE and REPL as they hold for the link
+    binding  SHA-256 of our TLS certificate, b"" without TLS
+    """
+
+    def __init__(self, agent: "Agent", flags: int = 0, binding: bytes = b"") -> None:
+        self.agent = agent
+        self.flags = flags
+        self.session = Session(False, agent.identity, agent.nonce(), agent.limits.max_message, binding)
+        self.channels: dict[int, Channel] = {}
+        self.passing: "Channel | None" = None  # of the last PASS: where APPLY belongs
+        self.batch: "Batch | None" = None
+        self.reason = ""
+        self._joined = bytearray()
+        self._steps: "Steps | None" = None
+        self._request = 0
+        self._buffer = bytearray(0)
+
+    # -- driving
+
+    def hungry(self) -> bool:
+        """May bytes be given to the session now? Not while a handler works on those that came before."""
+        return self._steps is None and not self.over()
+
+    def over(self) -> bool:
+        """Is the session at its end? What it still has to say may be written, then the link closes."""
+        return self.session.state == CLOSED or bool(self.reason and self._steps is None)
+
+    def step(self) -> int:
+        """One bounded piece of work, to be called when all output is written. -1: nothing to do, WORK, or FLASH."""
+        try:
+            if self._steps is not None:
+                return next(self._steps)
+            event = None if self.over() else self._next_event()
+            if event is None:
+                return -1
+            self._take(event)
+        except StopIteration:
+            self._steps = None
+        except ProtocolError as error:
+            self._fail(error.code, error.text)
+        except StoreError as error:
+            self._fail(error.status, error.text)
+        except MemoryError:
+            self._fail(LIMIT, "this device has not enough memory for that")
+        except OSError as error:
+            self._fail(NO_ROOM if error.errno == _ENOSPC else WRITE_FAILED, "its state directory: %s" % error)
+        return WORK
+
+    def close(self, reason: str = "the link ended") -> None:
+        """The link is gone: a batch that is being made visible is finished, anything else is dropped."""
+        if self.batch is not None and self.batch.committing:
+            while self._steps is not None:
+                self.step()
+        self._drop_batch()
+        self._steps = None
+        self.channels = {}
+        self.reason = self.reason or reason
+
+    def _next_event(self) -> "Event | None":
+        try:
+            return self.session.next_event()
+        except RemoteError as error:
+            self.reason = error.text
+            return None
+
+    def _fail(self, status: int, text: str) -> None:
+        self._steps = None
+        self._joined = bytearray()
+        self._drop_batch()
+        try:
+            self.session.fail(self._request, status, text)
+        except ProtocolError:  # there is no request to fail: the session itself is broken
+            self.session.close(status, text)
+            self.reason = text
+
+    def _drop_batch(self) -> None:
+        if self.batch is not None:
+            self.batch.drop()
+            self.batch = None
+
+    # -- what comes
+
+    def _take(self, event: "Event") -> None:
+        name = event[0]
+        if name == events.REQUEST:
+            _, kind, self._request, body, more = event
+            handler = self.agent.handlers.get(kind, _unknown)
+            self._steps = handler(self, self._request, body, more)
+        elif name == events.READY:
+            self._ready()
+        elif name == events.REFUSED:
+            self.reason = str(event[2]) if self.session.state == CLOSED else ""
+            self.agent.tell("refused", self.peer_name(), str(event[2]))
+        elif name != events.NOTICE:
+            pairing.decide(self, event)
+
+    def _ready(self) -> None:
+        agent, peer = self.agent, self.session.peer
+        assert peer is not None
+        if not agent.admits(self):
+            self.session.refuse(BUSY, "busy with another session: try again in %d seconds" % agent.busy_seconds)
+            self.reason = "too many sessions"
+            return
+        limits = agent.limits
+        self._buffer = bytearray(min(limits.reply_part, peer.max_message))
+        self.session.accept(
+            limits.max_requests, limits.batch_items, limits.batch_bytes, agent.device_time(), agent.types()
+        )
+        agent.tell("open", peer.name, None)
+
+    # -- for handlers
+
+    def is_open(self) -> bool:
+        """Has the desktop proved its key, and is the session going on?"""
+        return self.session.state == OPEN and not self.reason
+
+    def peer_name(self) -> str:
+        return self.session.peer.name if self.session.peer is not None else ""
+
+    def buffer(self) -> bytearray:
+        """The one buffer for replies: as long as a part may be. It is free again after the next yield."""
+        return self._buffer
+
+    def channel(self, number: int, writing: bool = False) -> "Channel":
+        """An open channel; `writing` refuses a preview. Raises RemoteError."""
+        found = self.channels.get(number)
+        if found is None:
+            raise RemoteError(BAD_MESSAGE, "channel %d is not open" % number)
+        if writing and found.preview:
+            raise RemoteError(NOT_ALLOWED, "channel %d is a preview: nothing can be changed on it" % number)
+        return found
+
+    def free_channel(self) -> int:
+        """A channel number that is not in use. Raises RemoteError(LIMIT)."""
+        for number in range(1, MAX_CHANNELS + 1):
+            if number not in self.channels:
+                return number
+        raise RemoteError(LIMIT, "more than %d object types are open" % MAX_CHANNELS)
+
+    def join(self, body: memoryview, more: bool) -> "bytes | None":
+        """Collect a request that comes in parts; the whole of it with the last one, None before."""
+        if len(self._joined) + len(body) > self.agent.limits.joined:
+            raise RemoteError(LIMIT, "a request in parts is longer than %d bytes" % self.agent.limits.joined)
+        if not more and not self._joined:
+            return bytes(body)
+        self._joined += body
+        if more:
+            return None
+        whole, self._joined = bytes(self._joined), bytearray()
+        return whole
+
+    def reply_joined(self, request: int, kind: int, body: bytes) -> "Steps":
+        """Send a reply that may be longer than one message, in parts."""
+        size = self.session.max_body()
+        at = 0
+        while len(body) - at > size:
+            self.session.reply(request, kind, memoryview(body)[at : at + size], True)
+            at += size
+            yield WORK
+        self.session.reply(request, kind, memoryview(body)[at:])
+
+
+def _unknown(talk: Conversation, request: int, body: memoryview, more: bool) -> "Steps":
+    raise RemoteError(UNKNOWN_KIND, "this agent does not do that")
+    yield WORK

@@ -1,0 +1,92 @@
+"""One object type of this agent: its store, and the metadata that belong to that very store. Knows no session."""
+
+from cradle_device import system
+from cradle_device.metadata import HARDWARE, STORE, LogMetadata
+from cradle_protocol.compat import MICROPYTHON
+from cradle_protocol.provider.store import StoreError
+from cradle_protocol.sync.detect import MAX_MOVES, Scan, detect
+from cradle_protocol.sync.metadata import Overlay
+from cradle_protocol.sync.recover import recover
+from cradle_protocol.sync.version import new_replica_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_protocol.provider.store import ObjectStore
+
+# Objects among which a scan looks for moves: on a board each costs 100 bytes while it lasts.
+_MOVES = 64 if MICROPYTHON else MAX_MOVES
+NO_ID = bytes(16)
+
+
+class Replica:
+    """A store and its metadata. `busy` while a batch is being committed: then nobody else may touch either.
+
+    folder    state directory
+    hardware  the machine's own id: a card that moved to another machine with its state becomes a new replica
+    """
+
+    def __init__(self, store: "ObjectStore", folder: str, hardware: bytes = b"") -> None:
+        self.store = store
+        self.busy = False
+        self._folder, self._hardware = folder, hardware
+        self._meta: LogMetadata | None = None
+        self._store_id = b""
+        self._recovered = False
+
+    def meta(self) -> LogMetadata:
+        """The metadata of the store that is there now. Raises StoreError(NO_STORE), OSError."""
+        store_id = self.store.store_id()
+        if self._meta is None or store_id != self._store_id:
+            self.close()
+            self._meta = self._open(store_id)
+            self._store_id = store_id
+        return self._meta
+
+    def _open(self, store_id: bytes) -> LogMetadata:
+        name = "".join(["%02x" % byte for byte in store_id[:4]])
+        path = "%s/%s-%s.log" % (self._folder, self.store.type, name)
+        meta = LogMetadata(path, len(self.store.units), _fresh_id())
+        foreign = meta.note(STORE) not in (b"", store_id)
+        cloned = self._hardware and meta.note(HARDWARE) not in (b"", self._hardware)
+        if foreign or cloned:
+            meta.renew(_fresh_id())
+        meta.set_note(STORE, store_id)
+        if self._hardware:
+            meta.set_note(HARDWARE, self._hardware)
+        meta.commit()
+        return meta
+
+    def facts(self) -> "tuple[str, bytes, bytes, int]":
+        """(type, store id, replica id, live objects) as a session's start tells them; zeros while the store is away."""
+        try:
+            meta = self.meta()
+        except (StoreError, OSError):
+            return self.store.type, NO_ID, NO_ID, 0
+        return self.store.type, self._store_id, meta.replicas[0], meta.live()
+
+    def scan(self) -> Scan:
+        """Settle what a restart left, then look for changes. Raises StoreError where the store is missing."""
+        meta = self.meta()
+        if not self._recovered:
+            recover(self.store, meta)
+            self._recovered = True
+        return detect(self.store, meta, _MOVES)
+
+    def look(self) -> "tuple[Overlay, Scan]":
+        """A scan for a preview: nothing is written anywhere. Raises StoreError; MemoryError where it does not fit."""
+        overlay = Overlay(self.meta())
+        return overlay, detect(self.store, overlay, _MOVES, True)
+
+    def unsettled(self) -> None:
+        """A batch was broken off: what of it became visible is found out before the next scan."""
+        self._recovered = False
+
+    def close(self) -> None:
+        """Let go of the log; what was not committed is lost, as in a power cut."""
+        if self._meta is not None:
+            self._meta.close()
+        self._meta, self._recovered = None, False
+
+
+def _fresh_id() -> bytes:
+    return new_replica_id(system.random_bytes(16), False)

@@ -1,0 +1,414 @@
+"""Answers to the requests of a sync but APPLY: what is here, what changed, contents, hashes, copies. Changes no object.
+
+Each handler is a generator (`conversation`). Optimistic concurrency: whatever is read is checked against its stamp
+after the last byte, so that nothing torn is ever sent as whole.
+"""
+
+from cradle_device import stages
+from cradle_device.apply import apply
+from cradle_device.conversation import FLASH, WORK
+from cradle_device.metadata import PATH_MAX
+from cradle_protocol.compat import MICROPYTHON, sha256
+from cradle_protocol.errors import (
+    BAD_MESSAGE,
+    CHANGED,
+    LIMIT,
+    MISMATCH,
+    MISSING_SOURCE,
+    NO_TYPE,
+    OK,
+    RemoteError,
+)
+from cradle_protocol.provider.store import StoreError
+from cradle_protocol.sync.change import change_of
+from cradle_protocol.sync.item import RACY
+from cradle_protocol.sync.knowledge import Knowledge
+from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
+from cradle_protocol.sync.version import HIGHEST
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.messages.records import encode_change, segment_head
+from cradle_protocol.wire.messages.sync import (
+    Changes,
+    ChangesEnd,
+    Fetch,
+    Hash,
+    HashReply,
+    Pass,
+    Replicas,
+    ReplicasReply,
+    Stash,
+    StashReply,
+    SyncClose,
+    SyncOpen,
+    SyncOpenReply,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from cradle_device.conversation import Conversation, Steps
+    from cradle_device.replica import Replica
+    from cradle_protocol.compat import Hash as Hasher
+    from cradle_protocol.provider.store import Reader
+    from cradle_protocol.sync.item import Item
+    from cradle_protocol.sync.metadata import Metadata
+
+_SEGMENT_HEAD = 8
+_DIGEST = 32
+# A content is begun in a part only if this much of it fits behind what is there.
+_WORTH = 64
+_HASH_ENTRY = 37
+# Copies whose hash is known when their change comes; the others are hashed then.
+_STASHED = 64 if MICROPYTHON else 65536
+
+
+class Channel:
+    """One object type, open in one session. `meta` is an overlay on a preview.
+
+    made     what the desktop made its changes with; comes with PASS
+    staged   {name: length} of contents that an earlier session left half received
+    stashed  {name: digest} of copies made in this one
+    """
+
+    def __init__(self, number: int, replica: "Replica", meta: "Metadata", preview: bool) -> None:
+        self.number, self.replica, self.meta, self.preview = number, replica, meta, preview
+        self.store = replica.store
+        self.made: Knowledge | None = None
+        self.staged: dict[str, int] = {}
+        self.stashed: dict[str, bytes] = {}
+
+
+def _free(replica: "Replica") -> "Steps":
+    """Wait until no other session is committing a batch of this type."""
+    while replica.busy:
+        yield WORK
+
+
+def _single(more: bool) -> None:
+    if more:
+        raise RemoteError(BAD_MESSAGE, "this request does not come in parts")
+
+
+# -- opening and closing
+
+
+def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """Scan, and say what is here."""
+    _single(more)
+    asked = SyncOpen.from_bytes(body)
+    replica = talk.agent.replicas.get(asked.type)
+    if replica is None:
+        raise RemoteError(NO_TYPE, "this device offers no type %s" % asked.type)
+    number = talk.free_channel()
+    yield from _free(replica)
+    preview = asked.flags & c.PREVIEW != 0
+    yield WORK if preview else FLASH
+    meta, scan = replica.look() if preview else (replica.meta(), replica.scan())
+    channel = talk.channels[number] = Channel(number, replica, meta, preview)
+    if not preview:
+        channel.staged = stages.survey(channel.store, meta, talk.agent.limits.batch_items)
+    store = channel.store
+    flags = (c.UNITS_MODE if store.holds(1) else 0) | (c.CLOCK_TRUSTED if talk.agent.device_time() else 0)
+    flags |= c.CASELESS if getattr(store, "caseless", False) else 0
+    reply = SyncOpenReply(
+        number, store.store_id(), meta.replicas[0], meta.tick, meta.live(), scan.scanned, flags,
+        min(PATH_MAX, getattr(store, "path_max", PATH_MAX)), meta.replicas, meta.knowledge.to_bytes(),
+        meta.forgotten.to_bytes(), stages.listed(channel.staged),
+        [(status, identity) for identity, status in scan.skipped],
+    )  # fmt: skip
+    yield from talk.reply_joined(request, c.SYNC_OPEN_REPLY, reply.to_bytes())
+
+
+def sync_close(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """Everything that was applied is durable already; give back what the channel held."""
+    _single(more)
+    number = SyncClose.from_bytes(body).channel
+    channel = talk.channel(number)
+    yield from _free(channel.replica)
+    if talk.passing is channel:
+        talk.passing = None
+    del talk.channels[number]
+    channel.store.close()
+    talk.session.reply(request, c.SYNC_CLOSE_REPLY)
+
+
+def replicas(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """Give keys to replica ids. They are durable when the answer goes: a rollback must not take them back."""
+    _single(more)
+    asked = Replicas.from_bytes(body)
+    meta = talk.channel(asked.channel, True).meta
+    yield from _free(talk.channel(asked.channel).replica)
+    first = len(meta.replicas)
+    for replica_id in asked.ids:
+        if meta.key_of(replica_id) < first:
+            raise RemoteError(BAD_MESSAGE, "a replica id is in the device's list already")
+    if len(meta.replicas) > talk.agent.limits.replicas:
+        raise RemoteError(LIMIT, "more than %d replicas took part" % talk.agent.limits.replicas)
+    meta.commit()
+    talk.session.reply(request, c.REPLICAS_REPLY, ReplicasReply(first).to_bytes())
+
+
+def begin_pass(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """What the batches that follow were made with."""
+    whole = talk.join(body, more)
+    if whole is not None:
+        asked = Pass.from_bytes(whole)
+        channel = talk.channel(asked.channel, True)
+        channel.made = _knowledge(asked.made_with, channel.meta)
+        talk.passing = channel
+        talk.session.reply(request, c.PASS_REPLY)
+    return
+    yield WORK
+
+
+def _knowledge(data: bytes, meta: "Metadata") -> Knowledge:
+    """Knowledge in our keys; one that names a key we did not give is refused."""
+    keys = list(range(len(meta.replicas)))
+    return Knowledge.from_bytes(data, keys)
+
+
+# -- what changed
+
+
+def changes(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """Records, in the order of ids, of what the desktop's knowledge lacks; no more than it gave credit for."""
+    whole = talk.join(body, more)
+    if whole is None:
+        return
+    asked = Changes.from_bytes(whole)
+    channel = talk.channel(asked.channel)
+    known = _knowledge(asked.knowledge, channel.meta)
+    at: "bytes | None" = asked.start
+    credit = asked.credit
+    while at is not None:
+        yield from _free(channel.replica)
+        room = min(len(talk.buffer()), talk.session.max_body())
+        part, at = _records(channel.meta, known, at, min(room, credit) or (room if credit == asked.credit else 0))
+        credit -= len(part)
+        if part:
+            talk.session.reply(request, c.CHANGES_REPLY, part, True)
+            yield WORK
+        elif at is not None:
+            break
+    end = ChangesEnd(1 if at is None else 0, HIGHEST if at is None else at)
+    talk.session.reply(request, c.CHANGES_END, end.to_bytes())
+
+
+def _records(meta: "Metadata", known: Knowledge, start: bytes, room: int) -> "tuple[bytes, bytes | None]":
+    """As many records as there is room for, and the id of the first that did not fit (None: all are there)."""
+    part: list[bytes] = []
+    size = 0
+    for item in meta.lacking(known, start):
+        record = encode_change(change_of(item, not known.knows(item.id, item.created)))
+        if size + len(record) > room:
+            return b"".join(part), item.id
+        part.append(record)
+        size += len(record)
+    return b"".join(part), None
+
+
+# -- contents
+
+
+def fetch(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """The contents asked for, back to back; a digest that had to be computed is kept."""
+    _single(more)
+    asked = Fetch.from_bytes(body)
+    channel = talk.channel(asked.channel)
+    part = _Part(talk, request)
+    hashed = 0
+    for oid, version, offset in asked.wanted:
+        yield from _free(channel.replica)
+        item = channel.meta.by_oid(oid)
+        if item is None or item.dead or item.versions[0] != version or not is_file(item.values[0]):
+            yield from part.failed(oid, CHANGED)
+            continue
+        lazy = is_lazy(item.values[0])
+        try:
+            yield from _send(part, channel, item, oid, offset)
+            hashed += lazy
+        except StoreError as error:
+            yield from part.failed(oid, error.status)
+    if hashed and not channel.preview:
+        yield from _free(channel.replica)
+        yield FLASH
+        channel.meta.commit()
+    part.flush(False)
+
+
+def _send(part: "_Part", channel: Channel, item: "Item", oid: int, offset: int) -> "Steps":
+    """One content from an offset on. Raises StoreError for what cannot be read, or changed meanwhile."""
+    store, value = channel.store, item.values[0]
+    size = size_of(value)
+    hasher = sha256() if is_lazy(value) else None
+    reader = store.open(item.identity, 0 if hasher is not None else offset)
+    try:
+        if hasher is not None and offset:
+            yield from _skip(part.talk, reader, hasher, offset)
+        position = offset
+        while True:
+            if part.room() < _WORTH:
+                part.flush(True)
+                yield WORK
+            count = part.read(reader, min(part.room(), max(1, size - position)), hasher)
+            position += count
+            if not count or position >= size:
+                break
+            part.close(oid, 0, count)
+    finally:
+        reader.close()
+    if position != size or store.stamp(item.identity) != item.stamp:
+        raise StoreError(CHANGED)
+    digest = hasher.digest() if hasher is not None else digest_of(value)
+    part.close(oid, c.END, count, digest)
+    if hasher is not None and not channel.preview:
+        _keep_digest(channel, item, digest)
+
+
+def _skip(talk: "Conversation", reader: "Reader", hasher: "Hasher", size: int) -> "Steps":
+    """Read what the desktop has already, for the hash alone."""
+    view = memoryview(bytearray(min(size, max(len(talk.buffer()), 512))))
+    while size:
+        count = reader.read_into(view[: min(size, len(view))])
+        if not count:
+            return
+        hasher.update(view[:count])
+        size -= count
+        yield WORK
+
+
+def _keep_digest(channel: Channel, item: "Item", digest: bytes) -> None:
+    item.values[0] = with_digest(item.values[0], digest)
+    channel.meta.put(item)
+
+
+class _Part:
+    """One part of FETCH_REPLY being filled, in the session's one buffer for replies."""
+
+    def __init__(self, talk: "Conversation", request: int) -> None:
+        self.talk, self._request = talk, request
+        self._view = memoryview(talk.buffer())
+        self._at = 0
+
+    def room(self) -> int:
+        """Bytes of content that a segment may still hold here; negative if not even its head fits."""
+        return len(self._view) - self._at - _SEGMENT_HEAD - _DIGEST
+
+    def read(self, reader: "Reader", most: int, hasher: "Hasher | None") -> int:
+        """Read content to where it will be sent from."""
+        start = self._at + _SEGMENT_HEAD
+        view = self._view[start : start + most]
+        count = 0
+        while count < most:
+            got = reader.read_into(view[count:])
+            if not got:
+                break
+            count += got
+        if hasher is not None:
+            hasher.update(view[:count])
+        return count
+
+    def close(self, oid: int, flags: int, count: int, digest: bytes = b"") -> None:
+        """Make a segment of the `count` bytes read."""
+        end = self._at + _SEGMENT_HEAD + count
+        self._view[self._at : self._at + _SEGMENT_HEAD] = segment_head(oid, flags, count)
+        self._view[end : end + len(digest)] = digest
+        self._at = end + len(digest)
+
+    def failed(self, oid: int, status: int) -> "Steps":
+        """A segment that says why nothing more comes for this object."""
+        if self.room() < 1:
+            self.flush(True)
+            yield WORK
+        self._view[self._at + _SEGMENT_HEAD] = status
+        self.close(oid, c.SEGMENT_FAILED, 1)
+
+    def flush(self, more: bool) -> None:
+        """Send the part. The buffer is free again after the next yield."""
+        self.talk.session.reply(self._request, c.FETCH_REPLY, self._view[: self._at], more)
+        self._at = 0
+
+
+def hash_contents(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """Hash contents, and keep the hashes."""
+    _single(more)
+    asked = Hash.from_bytes(body)
+    channel = talk.channel(asked.channel)
+    if len(asked.oids) * _HASH_ENTRY + 2 > talk.session.max_body():
+        raise RemoteError(LIMIT, "the answer to %d hashes is longer than a message" % len(asked.oids))
+    answers = []
+    kept = False
+    for oid in asked.oids:
+        yield from _free(channel.replica)
+        item = channel.meta.by_oid(oid)
+        if item is None or item.dead or not is_file(item.values[0]):
+            answers.append((oid, CHANGED, bytes(_DIGEST)))
+            continue
+        digest, status = digest_of(item.values[0]), OK
+        if not digest:
+            digest, status = yield from _hashed(talk, channel, item)
+            if status == OK and not channel.preview:
+                _keep_digest(channel, item, digest)
+                kept = True
+        answers.append((oid, status, digest))
+    if kept:
+        yield from _free(channel.replica)
+        yield FLASH
+        channel.meta.commit()
+    talk.session.reply(request, c.HASH_REPLY, HashReply(answers).to_bytes())
+
+
+def _hashed(talk: "Conversation", channel: Channel, item: "Item") -> "Generator[int, None, tuple[bytes, int]]":
+    """(digest, status) of a content, in small steps."""
+    hasher = sha256()
+    try:
+        reader = channel.store.open(item.identity)
+        try:
+            yield from _skip(talk, reader, hasher, size_of(item.values[0]))
+        finally:
+            reader.close()
+        if channel.store.stamp(item.identity) != item.stamp:
+            return bytes(_DIGEST), CHANGED
+    except StoreError as error:
+        return bytes(_DIGEST), error.status
+    return hasher.digest(), OK
+
+
+def stash(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """Stage copies of contents that are here, for items that are to come."""
+    _single(more)
+    asked = Stash.from_bytes(body)
+    channel = talk.channel(asked.channel, True)
+    statuses = []
+    for source, digest, target, version in asked.copies:
+        yield from _free(channel.replica)
+        yield FLASH
+        try:
+            _copy(channel, source, digest, stages.name_of(target, version))
+            statuses.append(OK)
+        except StoreError as error:
+            statuses.append(error.status)
+    talk.session.reply(request, c.STASH_REPLY, StashReply(statuses).to_bytes())
+
+
+def _copy(channel: Channel, source: bytes, digest: bytes, name: str) -> None:
+    """Stage a copy of an item's content if it is the expected one. Raises StoreError."""
+    store, item = channel.store, channel.meta.get(source)
+    if item is None or item.dead or not is_file(item.values[0]):
+        raise StoreError(MISSING_SOURCE)
+    if digest_of(item.values[0]) not in (b"", digest):
+        raise StoreError(MISMATCH)
+    store.stage_copy(item.identity, name)
+    doubtful = item.flags & RACY or is_lazy(item.values[0])
+    if store.stamp(item.identity) != item.stamp or (doubtful and store.staged_digest(name) != digest):
+        store.unstage(name)
+        raise StoreError(CHANGED)
+    if len(channel.stashed) < _STASHED:
+        channel.stashed[name] = digest
+
+
+HANDLERS = (
+    (c.SYNC_OPEN, sync_open), (c.REPLICAS, replicas), (c.CHANGES, changes), (c.FETCH, fetch), (c.HASH, hash_contents),
+    (c.STASH, stash), (c.PASS, begin_pass), (c.APPLY, apply), (c.SYNC_CLOSE, sync_close),
+)  # fmt: skip
