@@ -138,7 +138,8 @@ def _bind(address: Address) -> socket.socket:
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, place = found[0]
-        return socket.create_server(place[:2], family=family, backlog=BACKLOG)
+        everywhere = address.host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(place[:2], family=family, backlog=BACKLOG, dualstack_ipv6=everywhere)
     except socket.gaierror as error:
         raise NoDevice(f"there is no host {address.host}: listen at 0.0.0.0 or at this machine's address") from error
     except OSError as error:

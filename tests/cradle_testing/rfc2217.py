@@ -89,8 +89,12 @@ class Rfc2217Server:
 
     def hang_up(self) -> None:
         """End the connection of the client."""
-        if self._client is not None:
-            self._client.shutdown(socket.SHUT_RDWR)
+        client = self._client
+        if client is not None:
+            try:
+                client.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it left by itself
 
     def close(self) -> None:
         """End everything."""

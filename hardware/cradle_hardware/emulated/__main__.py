@@ -46,8 +46,11 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with EmulatedLine(settings, folder) as line:
         _say({"desktop": line.desktop_address, "device": line.device_address})
-        for text in sys.stdin:
-            _say(answer(line, json.loads(text)))
+        try:
+            for text in sys.stdin:
+                _say(answer(line, json.loads(text)))
+        except KeyboardInterrupt:
+            pass  # how a user at a terminal ends it
 
 
 def _say(words: dict[str, Any]) -> None:

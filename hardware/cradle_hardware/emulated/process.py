@@ -24,6 +24,7 @@ class LineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for its owner, who then closes it
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         ready = self._answer()
@@ -89,4 +90,4 @@ class LineProcess:
 
 
 def _text(value: object) -> str:
-    return value.decode("ascii") if isinstance(value, bytes) else str(value)
+    return value.decode() if isinstance(value, bytes) else str(value)
