@@ -89,13 +89,3 @@ class Pair:
         self.run()
         assert self.last(True)[0] == events.READY and self.last(False)[0] == events.READY
         return self
-
-
-def raises(error, code, function, *args):
-    """Does the call raise this error with this status code?"""
-    try:
-        function(*args)
-    except error as found:
-        assert found.code == code, "status %d, not %d: %s" % (found.code, code, found)
-        return True
-    raise AssertionError("nothing was raised")
