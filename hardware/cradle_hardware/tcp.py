@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 BACKLOG = 16  # connections that wait for accept(); an agent serves few at a time
 
-# A peer whose cable was pulled says nothing more: after so many seconds it counts as lost, idle or not.
+# A peer whose cable was pulled says nothing more: while we wait for it, it counts as lost after 20 s; while we send,
+# after a minute, because that also cuts off a peer who is alive and too busy to read.
 IDLE_S = 10
 PROBE_S = 5
 PROBES = 2
-UNANSWERED_MS = 20_000
+UNANSWERED_MS = 60_000
 
 # First bytes of a TLS record: alert or handshake, then major version 3. A message stream never starts so, because
 # its first byte is the high byte of a length, and the first message is short.
