@@ -252,7 +252,7 @@ class ObjectStoreContract:
         with pytest.raises(StoreError):
             store.open_staged("99")
         with pytest.raises(StoreError):
-            store.install("f", "99", [file_value(1), b""], None)
+            store.install("new/deep/f", "99", [file_value(1), b""], None)
         assert list(store.items()) == []
 
     # -- installing

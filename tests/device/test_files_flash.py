@@ -1,4 +1,4 @@
-"""The board's store on the file systems of boards, LittleFS and FAT, in memory. Does nothing on CPython, which has none.
+"""The board's store on the file systems of boards, LittleFS and FAT, in memory. Does nothing on CPython.
 
 Also a power cut at every program and erase: the object is whole-old or whole-new, and the store mounts.
 """

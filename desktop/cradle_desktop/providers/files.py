@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from cradle_desktop.providers.folder import MISSING, Folder, acting, looking
 from cradle_desktop.providers.install import Installer
-from cradle_desktop.providers.kernel import LIST, READ, Kernel, disk_type, exists
+from cradle_desktop.providers.kernel import LIST, READ, Kernel, disk_type
 from cradle_desktop.providers.scan import Scanner
 from cradle_desktop.providers.staging import FileReader, Staging, digest_of
 from cradle_desktop.providers.stamps import PLAIN_DISKS, Stamps
@@ -108,7 +108,7 @@ class FilesStore(ObjectStore):
         self.stamps = Stamps(full)
         own = folder.directory(OWN_FOLDER)
         try:
-            folder.caseless = exists(own, ID_FILE.upper())
+            folder.caseless = self.kernel.exists(own, ID_FILE.upper())
         finally:
             os.close(own)
         self.staging = Staging(folder)

@@ -10,7 +10,7 @@ import os
 import re
 import unicodedata
 
-from cradle_desktop.providers.kernel import LIST, WALK, Kernel, exists
+from cradle_desktop.providers.kernel import LIST, WALK, Kernel
 from cradle_protocol.errors import (
     BAD_NAME,
     CHANGED,
@@ -138,9 +138,8 @@ class Folder:
             return Place(self.fd, name, own=False)
         return Place(self.kernel.open_directory(self.fd, above, WALK), name)
 
-    def make_parents(self, identity: str) -> "list[str]":
-        """Make the directories above an object that are missing; returns those, outermost first. OSError."""
-        made: list[str] = []
+    def make_parents(self, identity: str, made: "list[str]") -> None:
+        """Make the directories above an object that are missing; `made` gets those, outermost first. OSError."""
         for path in self.missing(identity):
             with self.place(path) as place:
                 try:
@@ -148,7 +147,6 @@ class Folder:
                     made.append(path)
                 except FileExistsError:
                     pass  # made by somebody else meanwhile, or not a directory: then the next step says so
-        return made
 
     def missing(self, identity: str) -> "list[str]":
         """Paths above an object at which there is no directory, outermost first."""
@@ -186,7 +184,7 @@ class Folder:
         except OSError:
             return name  # nothing there, or not ours to list: whoever uses the path meets the same error
         try:
-            if exists(fd, name):
+            if self.kernel.exists(fd, name):
                 return name
             found = [n for n in os.listdir(fd) if not n.isascii() and unicodedata.normalize("NFC", n) == name]
         except OSError:
@@ -203,6 +201,7 @@ class Folder:
         """Caseless folders: is the path, as far as it exists, spelled like this on the disk?"""
         if not self.caseless:
             return True
+        self.check(identity)
         path = self._spelling(identity)
         parts = path.split("/")
         for n in range(len(parts)):
@@ -214,7 +213,7 @@ class Folder:
             except OSError:
                 return True  # nothing there
             try:
-                if not exists(fd, parts[n]):
+                if not self.kernel.exists(fd, parts[n]):
                     return True
                 names = self._listed[above] = frozenset(os.listdir(fd))
             finally:

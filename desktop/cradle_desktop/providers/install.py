@@ -39,8 +39,7 @@ class Installer:
         try:
             if not self._folder.exact(identity):
                 raise StoreError(COLLISION, "a name that differs only in case is there")
-            place, made = self._reach(identity, expected is None)
-            with place:
+            with self._reach(identity, made if expected is None else None) as place:
                 return _unlocked(place, lambda: self._install(place, staged, values, expected, content))
         except OSError as error:
             self._unmake(made)
@@ -49,15 +48,15 @@ class Installer:
             self._unmake(made)
             raise
 
-    def _reach(self, identity: str, make: bool) -> "tuple[Place, list[str]]":
-        """The place of an object, and the directories that were made for it."""
+    def _reach(self, identity: str, made: "list[str] | None") -> Place:
+        """The place of an object; `made` gets the directories that were made for it, None: none are."""
         try:
-            return self._folder.place(identity), []
+            return self._folder.place(identity)
         except FileNotFoundError:
-            if not make:
+            if made is None:
                 raise
-        made = self._folder.make_parents(identity)
-        return self._folder.place(identity), made
+        self._folder.make_parents(identity, made)
+        return self._folder.place(identity)
 
     def _unmake(self, made: "list[str]") -> None:
         for path in reversed(made):

@@ -93,8 +93,12 @@ class Kernel:
             else:
                 os.unlink(old, dir_fd=src)
                 return
-        if exists(dst, new):
+        if self.exists(dst, new):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+        self.rename(src, old, dst, new)
+
+    def rename(self, src: int, old: str, dst: int, new: str) -> None:
+        """Rename, replacing what is there."""
         os.rename(old, new, src_dir_fd=src, dst_dir_fd=dst)
 
     def swap(self, src: int, old: str, dst: int, new: str) -> bool:
@@ -110,6 +114,14 @@ class Kernel:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
+            return False
+        return True
+
+    def exists(self, fd: int, name: str) -> bool:
+        """Is anything, also a dangling link, under this name in the open directory?"""
+        try:
+            os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
             return False
         return True
 
@@ -142,15 +154,6 @@ def _walk(root: int, path: str, flags: int) -> int:
 
 def _bytes(path: str) -> bytes:
     return path.encode() if path.isascii() else os.fsencode(path)
-
-
-def exists(fd: int, name: str) -> bool:
-    """Is anything, also a dangling link, under this name in the open directory?"""
-    try:
-        os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def default_umask() -> int:

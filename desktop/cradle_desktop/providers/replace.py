@@ -55,7 +55,7 @@ class Replacer:
     def replace(self, place: Place, bench: Bench, name: str, expected: bytes) -> None:
         """Move what is ready at the bench to a place that must hold what is expected, which goes."""
         aside = bench.aside()
-        os.rename(name, aside, src_dir_fd=bench.fd, dst_dir_fd=bench.fd)  # what comes out never bears a stage's name
+        self.kernel.rename(bench.fd, name, bench.fd, aside)  # what comes out never bears a stage's name
         try:
             mine = os.stat(aside, dir_fd=bench.fd, follow_symlinks=False)
             if self.kernel.swap(bench.fd, aside, place.fd, place.name):
@@ -69,7 +69,7 @@ class Replacer:
     def _restore(self, bench: Bench, aside: str, name: str) -> None:
         """A replacement failed: what was to be installed is a stage again, if it is still aside."""
         try:
-            os.rename(aside, name, src_dir_fd=bench.fd, dst_dir_fd=bench.fd)
+            self.kernel.rename(bench.fd, aside, bench.fd, name)
         except FileNotFoundError:
             pass
 
@@ -119,21 +119,21 @@ class Replacer:
             return
         old = Place(bench.fd, bench.aside(), own=False)
         if not self.kernel.link(place.fd, place.name, old.fd, old.name):
-            os.rename(ready, place.name, src_dir_fd=bench.fd, dst_dir_fd=place.fd)
+            self.kernel.rename(bench.fd, ready, place.fd, place.name)
             return
         if not self.stamps.still(old.stat(), expected):
             os.unlink(old.name, dir_fd=old.fd)
             raise StoreError(CHANGED)
-        os.rename(ready, place.name, src_dir_fd=bench.fd, dst_dir_fd=place.fd)
+        self.kernel.rename(bench.fd, ready, place.fd, place.name)
         if not self.stamps.still(old.stat(), expected):  # written in place after the first look
-            os.rename(old.name, place.name, src_dir_fd=old.fd, dst_dir_fd=place.fd)
+            self.kernel.rename(old.fd, old.name, place.fd, place.name)
             raise StoreError(CHANGED)
         os.unlink(old.name, dir_fd=old.fd)
 
     def _replace_kind(self, place: Place, bench: Bench, ready: str, expected: bytes) -> None:
         """A file where a directory was, or the reverse, without a swap: the name is free for an instant."""
         old = Place(bench.fd, bench.aside(), own=False)
-        os.rename(place.name, old.name, src_dir_fd=place.fd, dst_dir_fd=old.fd)
+        self.kernel.rename(place.fd, place.name, old.fd, old.name)
         try:
             if not self.stamps.still(old.stat(), expected):
                 raise StoreError(CHANGED)
@@ -142,7 +142,7 @@ class Replacer:
             self.put_back(place, old)
             raise
         if not self._discard(old):
-            os.rename(place.name, ready, src_dir_fd=place.fd, dst_dir_fd=bench.fd)
+            self.kernel.rename(place.fd, place.name, bench.fd, ready)
             self.put_back(place, old)
             raise StoreError(CHANGED)
 
@@ -156,7 +156,7 @@ class Replacer:
     def remove(self, place: Place, bench: Bench, expected: bytes) -> None:
         """Take a file away that must be what is expected."""
         out = Place(bench.fd, bench.aside(), own=False)
-        os.rename(place.name, out.name, src_dir_fd=place.fd, dst_dir_fd=out.fd)
+        self.kernel.rename(place.fd, place.name, out.fd, out.name)
         if not self.stamps.still(out.stat(), expected):
             self.put_back(place, out)
             raise StoreError(CHANGED)
