@@ -47,11 +47,15 @@ def main(arguments: Namespace, output: Output) -> int:
         stores = open_stores(arguments.root, arguments.type)
         state = Path(arguments.state or os.path.join(home(), "agent")).expanduser().absolute()
         name = arguments.name or socket.gethostname().partition(".")[0] or "device"
-        with open_agent(state, stores, name, Journal(output)) as agent, open_listener(address, state) as listener:
+        journal = Journal(output)
+        with (
+            Stopper() as stopper,
+            open_agent(state, stores, name, journal) as agent,
+            open_listener(address, state) as listener,
+        ):
             print(f"listening {listener.address}", flush=True)
             offer_code(agent, code, address, output)
-            with Stopper() as stopper:
-                Server(agent, output, stopper).run(listener, many=address.scheme in ("tcp", "loop"))
+            Server(agent, stopper).run(listener, many=address.scheme in ("tcp", "loop"))
     output.say(f"{name} has ended")
     return EXIT_DONE
 
@@ -197,8 +201,8 @@ class Stopper:
 class Server:
     """Accepts links and gives each to the agent: in a thread of its own on a network, one after the other on a line."""
 
-    def __init__(self, agent: Agent, output: Output, stopper: Stopper) -> None:
-        self.agent, self._output, self._stopper = agent, output, stopper
+    def __init__(self, agent: Agent, stopper: Stopper) -> None:
+        self.agent, self._stopper = agent, stopper
         self._lock = threading.Lock()  # an agent's objects are not for several threads
         self._links = 0
 

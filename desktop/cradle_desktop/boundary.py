@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cradle_desktop.conflict.resolve import ConflictError
-from cradle_desktop.errors import DeviceError, Held, StoreMissing, StoreTrouble, UserError
+from cradle_desktop.errors import DeviceError, Held, StoreMissing, StoreTrouble, UserError, by_code
 from cradle_desktop.lock import Locked
 from cradle_desktop.metadata.interface import StateError
 from cradle_hardware.link import LinkError
@@ -24,7 +24,7 @@ def sentences(store: str = "") -> Iterator[None]:
     except StoreError as error:
         raise store_trouble(error, store) from error
     except LinkError as error:
-        raise UserError(str(error), error.exit_code) from error
+        raise by_code(str(error), error.exit_code) from error
     except ProtocolError as error:
         raise DeviceError(f"the device broke the protocol ({error}); update its agent, then try again") from error
 

@@ -94,3 +94,11 @@ class RequestFailed(UserError):
     def __init__(self, status: int, text: str, exit_code: int | None = None) -> None:
         super().__init__(text, exit_code)
         self.status = status
+
+
+def by_code(text: str, code: int) -> UserError:
+    """The error of the class that goes with an exit code."""
+    for kind in (Usage, NoDevice, NotPaired, LinkGone, PortHeld):
+        if kind.exit_code == code:
+            return kind(text)
+    return UserError(text, code)

@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 
 from cradle_desktop.connection import Connection, broken, gone, next_event, quiet, step
-from cradle_desktop.errors import EXIT_PORT_BUSY, LinkGone, NoDevice, NotPaired, UserError
+from cradle_desktop.errors import LinkGone, NoDevice, NotPaired, PortHeld, UserError, by_code
 from cradle_desktop.pump import Capture, Pump, StreamPump
 from cradle_hardware.address import open_link, parse_address
-from cradle_hardware.link import LinkError, LinkLost, LinkRefused
-from cradle_hardware.link import NoDevice as NothingThere
+from cradle_hardware.link import LinkError, LinkRefused
 from cradle_protocol.errors import BUSY, NOT_PAIRED, PROOF_FAILED, ProtocolError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.events import GREETED, READY
@@ -106,7 +105,7 @@ def open_device(address: str, name: str, pin: bytes) -> "Link":
             ) from error
         raise NotPaired(str(error)) from error
     except LinkError as error:
-        raise UserError(str(error), error.exit_code) from error
+        raise by_code(str(error), error.exit_code) from error
 
 
 def _pump(link: "Link", session: Session, ears: Ears, until: float, address: str) -> Pump:
@@ -214,9 +213,5 @@ def refused(status: int, text: str, name: str, address: str) -> UserError:
             f"if you know why, pair again with 'cradle pair {address}'"
         )
     if status == BUSY:
-        return UserError(f"{name} is busy with another session; try again when that is done", EXIT_PORT_BUSY)
+        return PortHeld(f"{name} is busy with another session; try again when that is done")
     return UserError(f"the device at {address} ended the conversation: {text}")
-
-
-# Nobody is there, as far as a sync of all partners is concerned.
-AWAY = (NoDevice, NothingThere, LinkLost)

@@ -32,8 +32,10 @@ class Wire:
 def wire(request: pytest.FixtureRequest, tmp_path: Path, desktop: Desktop) -> Iterator[Wire]:
     """`@pytest.mark.parametrize("wire", [{...}], indirect=True)` sets the line's faults."""
     faults: dict[str, Any] = getattr(request, "param", {})
+    folder = tmp_path / "line"
+    folder.mkdir()
     with (
-        EmulatedLine(Line(**{"baud": 921600, "seed": 1, **faults}), tmp_path) as line,
+        EmulatedLine(Line(**{"baud": 921600, "seed": 1, **faults}), folder) as line,
         Agent(tmp_path / "device", line.device_address) as agent,
     ):
         yield Wire(line, desktop, agent)
