@@ -196,3 +196,21 @@ def test_asking_for_the_other_kind_of_end_is_an_error(tmp_path: Path) -> None:
         line.cut()
     with EmulatedLine(Line()) as line, pytest.raises(ValueError, match="in memory"):
         _ = line.desktop_address
+
+
+@pytest.mark.parametrize("ports", [False, True], ids=["memory", "ports"])
+def test_a_line_stands_still_while_nobody_reads_and_loses_nothing(tmp_path: Path, ports: bool) -> None:
+    size = 60_000  # more than both queues hold
+    with EmulatedLine(Line(baud=4_000_000), tmp_path if ports else None) as line:
+        near = open_link(line.desktop_address) if ports else line.desktop_link()
+        far = open_link(line.device_address) if ports else line.device_link()
+        with near, far:
+            pump = Pump((near, far))
+            pump.out[0].add([pattern(size)])
+            until = time.monotonic() + 0.2
+            while time.monotonic() < until:
+                pump.out[0].send(near)
+                near.wait(False, True, 0.01)
+            assert pump.out[0].size > 0
+            pump.until(0, size)
+            assert pump.got[1] == pattern(size) and line.meter(True).dropped == 0
