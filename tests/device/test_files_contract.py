@@ -3,12 +3,18 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from cradle_device.providers.files import FilesStore
 from cradle_testing.store_contract import ObjectStoreContract
 from cradle_testing.stores import FolderHand
 
 
 class TestFilesStore(ObjectStoreContract):
+    @pytest.fixture(autouse=True, params=[16, 4096])
+    def _buffer(self, request: pytest.FixtureRequest) -> None:
+        self.buffer = bytearray(request.param)
+
     def make(self, tmp_path: Path) -> "tuple[FilesStore, FolderHand]":
         offset = [0.0]
 
@@ -17,5 +23,5 @@ class TestFilesStore(ObjectStoreContract):
 
         root = str(tmp_path / "root")
         FilesStore.create(root, b"i" * 16)
-        store = FilesStore(root, None, lambda: time.time() + offset[0])
+        store = FilesStore(root, self.buffer, lambda: time.time() + offset[0])
         return store, FolderHand(root, advance)

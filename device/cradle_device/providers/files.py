@@ -12,7 +12,7 @@ import struct
 import time
 
 from cradle_device.providers import disk
-from cradle_device.providers.disk import DIRECTORY, FILE, HOSTED, NOTHING, OTHER, SECOND, listing, look
+from cradle_device.providers.disk import HOSTED, SECOND, listing, look
 from cradle_protocol.compat import const, sha256
 from cradle_protocol.errors import (
     BAD_NAME,
@@ -29,19 +29,24 @@ from cradle_protocol.errors import (
 )
 from cradle_protocol.provider.paths import OWN_FOLDER, bad_path, own_name
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError, Writer
-from cradle_protocol.sync.values import DIRECTORY as DIRECTORY_VALUE
-from cradle_protocol.sync.values import UNKNOWN, file_value
+from cradle_protocol.sync.values import DIRECTORY, UNKNOWN, file_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
 
+# The kinds of `disk`, folded by the compiler.
+_NOTHING = const(0)
+_DIRECTORY = const(1)
+_FILE = const(2)
+_OTHER = const(3)
+
 _BUFFER = const(512)  # bytes: a read of flash is no faster with more
 _RACY = const(2)  # seconds: FAT's times are that coarse
 # Directories within directories: each holds a directory open during a scan. Deeper ones are skipped.
-MAX_DEPTH = const(16)
-ID_SIZE = const(16)
+MAX_DEPTH = 16
+_ID_SIZE = const(16)
 _MAX_STAGE_NAME = const(64)
 _STAGE_NAME = "0123456789abcdefABCDEF-"
 # 2024-01-01 by the clock's own count, which begins in 1970 or in 2000: an earlier clock was never set.
@@ -51,23 +56,40 @@ _TRUSTED_FROM = 1704067200 - (0 if time.gmtime(0)[0] == 1970 else 946684800)
 _LAYOUT = "<BQQQ" if HOSTED else "<BII"
 _MASK = 0xFFFFFFFFFFFFFFFF if HOSTED else 0xFFFFFFFF
 
+_EPERM = const(1)
+_ENOENT = const(2)
+_EACCES = const(13)
+_EEXIST = const(17)
+_ENODEV = const(19)
+_ENOTDIR = const(20)
+_EISDIR = const(21)
+_EINVAL = const(22)
+_EFBIG = const(27)
+_ENOSPC = const(28)
+_EROFS = const(30)
+_ENAMETOOLONG = const(36)
+_ENOTEMPTY = const(39)
+_ELOOP = const(40)
+_EILSEQ = const(84)
+_EDQUOT = const(122)
+
 _STATUS = {
-    disk.ENOSPC: NO_ROOM,
-    disk.EDQUOT: NO_ROOM,
-    disk.EFBIG: NO_ROOM,
-    disk.EROFS: READ_ONLY,
-    disk.EACCES: READ_ONLY,
-    disk.EPERM: READ_ONLY,
-    disk.EINVAL: BAD_NAME,
-    disk.ENAMETOOLONG: BAD_NAME,
-    disk.EILSEQ: BAD_NAME,
-    disk.ENOTDIR: NO_PARENT,
-    disk.ELOOP: NO_PARENT,
-    disk.ENOENT: CHANGED,
-    disk.EEXIST: CHANGED,
-    disk.ENOTEMPTY: CHANGED,
-    disk.EISDIR: CHANGED,
-    disk.ENODEV: NO_STORE,
+    _ENOSPC: NO_ROOM,
+    _EDQUOT: NO_ROOM,
+    _EFBIG: NO_ROOM,
+    _EROFS: READ_ONLY,
+    _EACCES: READ_ONLY,
+    _EPERM: READ_ONLY,
+    _EINVAL: BAD_NAME,
+    _ENAMETOOLONG: BAD_NAME,
+    _EILSEQ: BAD_NAME,
+    _ENOTDIR: NO_PARENT,
+    _ELOOP: NO_PARENT,
+    _ENOENT: CHANGED,
+    _EEXIST: CHANGED,
+    _ENOTEMPTY: CHANGED,
+    _EISDIR: CHANGED,
+    _ENODEV: NO_STORE,
 }
 
 
@@ -82,7 +104,7 @@ def _looking(error: OSError) -> StoreError:
 
 def _stamp(facts: "tuple[int, int, int, int]") -> bytes:
     kind, size, mtime, inode = facts
-    if kind == DIRECTORY:
+    if kind == _DIRECTORY:
         size = mtime = 0  # they change with every child
     if HOSTED:
         return struct.pack(_LAYOUT, kind, size & _MASK, mtime & _MASK, inode & _MASK)
@@ -171,10 +193,10 @@ class FilesStore(ObjectStore):
             path = ""
             for name in store._own.split("/"):
                 path += name
-                if path and look(path)[0] == NOTHING:
+                if path and look(path)[0] == _NOTHING:
                     os.mkdir(path)
                 path += "/"
-            if look(store._own + "/store")[0] == NOTHING:
+            if look(store._own + "/store")[0] == _NOTHING:
                 file = disk.open_file(store._own + "/store.new", "wb")
                 file.write(store_id)
                 disk.flush_file(file)
@@ -190,14 +212,14 @@ class FilesStore(ObjectStore):
     def store_id(self) -> bytes:
         try:
             file = disk.open_file(self._own + "/store", "rb")
-            found = file.read(ID_SIZE + 1) or b""
+            found = file.read(_ID_SIZE + 1) or b""
             file.close()
         except OSError:
             raise StoreError(NO_STORE, "%s is missing, or not a store" % (self.root or "/"))
-        if len(found) != ID_SIZE:
+        if len(found) != _ID_SIZE:
             raise StoreError(NO_STORE, "%s/store does not hold a store id" % self._own)
         if self._caseless is None:
-            self._caseless = look(self._own + "/STORE")[0] != NOTHING
+            self._caseless = look(self._own + "/STORE")[0] != _NOTHING
         return found
 
     def trusted(self) -> bool:
@@ -231,9 +253,9 @@ class FilesStore(ObjectStore):
             if stamp is None:
                 continue
             yield identity, stamp
-            if kind == DIRECTORY and len(open_directories) < MAX_DEPTH:
+            if kind == _DIRECTORY and len(open_directories) < MAX_DEPTH:
                 open_directories.append((identity + "/", self._listing(identity)))
-            elif kind == DIRECTORY:
+            elif kind == _DIRECTORY:
                 self.skipped.append((identity, LIMIT))
         self.store_id()
 
@@ -258,14 +280,14 @@ class FilesStore(ObjectStore):
         except OSError:
             self.skipped.append((identity, UNREADABLE))
             return None
-        if kind == OTHER or facts[0] == OTHER:
+        if kind == _OTHER or facts[0] == _OTHER:
             self.skipped.append((identity, NOT_ALLOWED))
             return None
         return None if facts[0] != kind else _stamp(facts)
 
     def stamp(self, identity: str) -> "bytes | None":
         facts = self._look(identity)
-        if facts[0] in (NOTHING, OTHER) or not self._exact(identity):
+        if facts[0] in (_NOTHING, _OTHER) or not self._exact(identity):
             return None
         return _stamp(facts)
 
@@ -283,9 +305,9 @@ class FilesStore(ObjectStore):
         try:
             above, _, name = identity.rpartition("/")
             if not self._is_directory(above):
-                return NOTHING, 0, 0, 0
+                return _NOTHING, 0, 0, 0
             if disk.is_link(path[: -len(name) - 1], name):
-                return OTHER, 0, 0, 0
+                return _OTHER, 0, 0, 0
             return look(path)
         except OSError as error:
             raise _looking(error)
@@ -302,7 +324,7 @@ class FilesStore(ObjectStore):
             if disk.is_link(self.root + path or "/", name):
                 return False
             path += "/" + name
-            if look(self.root + path)[0] != DIRECTORY or not self._exact(path[1:]):
+            if look(self.root + path)[0] != _DIRECTORY or not self._exact(path[1:]):
                 return False
         self._sure = above
         return True
@@ -319,14 +341,14 @@ class FilesStore(ObjectStore):
 
     def values(self, stamp: bytes) -> "list[bytes]":
         facts = struct.unpack(_LAYOUT, stamp)
-        return [DIRECTORY_VALUE if facts[0] == DIRECTORY else file_value(facts[1]), UNKNOWN]
+        return [DIRECTORY if facts[0] == _DIRECTORY else file_value(facts[1]), UNKNOWN]
 
     def holds(self, unit: int) -> bool:
         return unit == 0
 
     def racy(self, stamp: bytes) -> bool:
         facts = struct.unpack(_LAYOUT, stamp)
-        if facts[0] == DIRECTORY:
+        if facts[0] == _DIRECTORY:
             return False
         return not self._scanned or bool(facts[2] > (self._scanned - _RACY) * SECOND)
 
@@ -356,7 +378,7 @@ class FilesStore(ObjectStore):
         return FileReader(file)
 
     def _open(self, identity: str) -> "FileIO":
-        if self._look(identity)[0] != FILE:
+        if self._look(identity)[0] != _FILE:
             raise StoreError(UNREADABLE)
         try:
             return disk.open_file(self.root + "/" + identity, "rb")
@@ -377,7 +399,7 @@ class FilesStore(ObjectStore):
         if not good:
             raise StoreError(BAD_NAME)
         folder = self._own + "/tmp"
-        if make and look(folder)[0] == NOTHING:
+        if make and look(folder)[0] == _NOTHING:
             self.store_id()
             os.mkdir(folder)
         return folder + "/" + name
@@ -411,7 +433,7 @@ class FilesStore(ObjectStore):
 
     def staged(self) -> "list[tuple[str, int]]":
         folder = self._own + "/tmp"
-        if look(folder)[0] == NOTHING:
+        if look(folder)[0] == _NOTHING:
             return []
         names = sorted([name for name, _ in listing(folder)])
         return [(name, look(folder + "/" + name)[1]) for name in names]
@@ -424,7 +446,7 @@ class FilesStore(ObjectStore):
 
     def unstage(self, name: str) -> None:
         try:
-            if look(self._staged(name))[0] == FILE:
+            if look(self._staged(name))[0] == _FILE:
                 os.remove(self._staged(name))
         except OSError as error:
             raise _acting(error)
@@ -434,12 +456,12 @@ class FilesStore(ObjectStore):
     def install(
         self, identity: str, staged: "str | None", values: "list[bytes]", expected: "bytes | None", content: bool = True
     ) -> bytes:
-        there = self._expect(identity, expected, values[0] == DIRECTORY_VALUE)
+        there = self._expect(identity, expected, values[0] == DIRECTORY)
         made: list[str] = []
         try:
             if expected is None:
                 made = self._make_parents(identity)
-            if values[0] == DIRECTORY_VALUE:
+            if values[0] == DIRECTORY:
                 return self._install_directory(identity, there)
             if staged is not None and content:
                 return self._install_file(identity, staged, there)
@@ -457,29 +479,29 @@ class FilesStore(ObjectStore):
         """Kind of what is there. Raises StoreError if that is not what was expected."""
         facts = self._look(identity)
         kind = facts[0]
-        if kind != NOTHING and expected is None:
-            if kind == OTHER or not self._exact(identity):
+        if kind != _NOTHING and expected is None:
+            if kind == _OTHER or not self._exact(identity):
                 raise StoreError(COLLISION)
-            if kind != DIRECTORY or not directory:
+            if kind != _DIRECTORY or not directory:
                 raise StoreError(CHANGED)
-        elif expected is not None and (kind == NOTHING or _stamp(facts) != expected):
+        elif expected is not None and (kind == _NOTHING or _stamp(facts) != expected):
             raise StoreError(CHANGED)
         return kind
 
     def _install_directory(self, identity: str, there: int) -> bytes:
         path = self.root + "/" + identity
-        if there == FILE:
+        if there == _FILE:
             os.remove(path)
-        if there != DIRECTORY:
+        if there != _DIRECTORY:
             os.mkdir(path)
         return _stamp(look(path))
 
     def _install_file(self, identity: str, staged: str, there: int) -> bytes:
         path, ready = self.root + "/" + identity, self._staged(staged)
         facts = look(ready)
-        if facts[0] != FILE:
+        if facts[0] != _FILE:
             raise StoreError(UNREADABLE, "nothing is staged under that name")
-        if there == DIRECTORY:
+        if there == _DIRECTORY:
             self._remove_directory(identity, path)
         os.rename(ready, path)
         return _stamp(facts)  # as it was before the rename: an edit right after it must differ
@@ -487,7 +509,7 @@ class FilesStore(ObjectStore):
     def _make_parents(self, identity: str) -> "list[str]":
         made: list[str] = []
         for path in self.missing_parents(identity):
-            if look(self.root + "/" + path)[0] != NOTHING:
+            if look(self.root + "/" + path)[0] != _NOTHING:
                 self._unmake(made)
                 raise StoreError(COLLISION if self._caseless and not self._exact(path) else NO_PARENT)
             os.mkdir(self.root + "/" + path)
@@ -520,7 +542,7 @@ class FilesStore(ObjectStore):
     def remove(self, identity: str, expected: bytes) -> None:
         path = self.root + "/" + identity
         try:
-            if self._expect(identity, expected, False) == DIRECTORY:
+            if self._expect(identity, expected, False) == _DIRECTORY:
                 self._remove_directory(identity, path)
             else:
                 os.remove(path)
@@ -528,14 +550,14 @@ class FilesStore(ObjectStore):
             raise _acting(error)
 
     def prune(self, identity: str) -> bool:
-        if self._look(identity)[0] != DIRECTORY:
+        if self._look(identity)[0] != _DIRECTORY:
             return False
         try:
             self._remove_directory(identity, self.root + "/" + identity)
         except StoreError:
             return False
         except OSError as error:
-            if error.errno in (disk.ENOTEMPTY, disk.ENOENT, disk.EEXIST):
+            if error.errno in (_ENOTEMPTY, _ENOENT, _EEXIST):
                 return False
             raise _acting(error)
         return True
