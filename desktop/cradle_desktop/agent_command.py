@@ -4,6 +4,7 @@ Beside the demo the only place of the desktop package that sees both ends. No sy
 """
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -149,12 +150,18 @@ class Journal:
         elif event == "open":
             self._say(f"{peer} is connected")
         elif event == "closed":
-            self._say(f"{peer} is gone" + (f" ({detail})" if detail else ""))
+            self._say(f"{peer} is gone" + (f" ({reason(str(detail))})" if detail else ""))
         else:
             self._say(f"{peer}: {event}" + (f", {detail}" if detail else ""))
 
     def _say(self, text: str) -> None:
         self._output.say(time.strftime("%H:%M:%S ") + text)
+
+
+def reason(text: str) -> str:
+    """Why a session ended, for a log: a link's error without its advice, which is meant for the desktop's user."""
+    found = re.search(r"was lost \((.*)\)", text)
+    return found.group(1) if found else text
 
 
 # -- keeping it running

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cradle_desktop.conflict.resolve import ConflictError
 from cradle_desktop.errors import DeviceError, Held, StoreMissing, StoreTrouble, UserError, by_code
 from cradle_desktop.lock import Locked
 from cradle_desktop.metadata.interface import StateError
@@ -17,7 +16,7 @@ def sentences(store: str = "") -> Iterator[None]:
     """Turn what is raised inside into a `UserError`. `store` says which store a `StoreError` is about."""
     try:
         yield
-    except (StateError, ConflictError) as error:
+    except StateError as error:
         raise UserError(error.text) from error
     except Locked as error:
         raise Held(error.text) from error

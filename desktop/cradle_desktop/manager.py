@@ -184,13 +184,16 @@ class ServiceManager:
 
     def resolve(self, number: int, take: str) -> str:
         """Settle a conflict in the desktop's store. Returns what was done."""
-        from cradle_desktop.conflict.resolve import resolve
+        from cradle_desktop.conflict.resolve import ConflictError, resolve
 
         conflict = self.conflict(number)
         with ExitStack() as stack:
             one = self._open_type(stack, self.enabled(conflict))
             with sentences(one.enabled.location):
-                return resolve(self.conflicts, number, take, one.store)
+                try:
+                    return resolve(self.conflicts, number, take, one.store)
+                except ConflictError as error:
+                    raise UserError(error.text) from error
 
     def shown(self, number: int) -> "Shown":
         """Both sides of a conflict, as far as they are on this machine."""
