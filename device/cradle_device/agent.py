@@ -153,6 +153,10 @@ class Agent:
             self._services = [service for service in self._services if not service.closed]
         return busy
 
+    def attached(self) -> bool:
+        """Is a link there?"""
+        return any([not service.closed for service in self._services])
+
     def wait_ms(self) -> "int | None":
         """Milliseconds until `poll` must be called again though no byte came; None: only when one comes."""
         waits = [service.wants()[2] for service in self._services if not service.closed]

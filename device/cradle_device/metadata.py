@@ -44,8 +44,8 @@ _FORGOTTEN, _MORE = const(1), const(2)
 # Bytes of the longest identity that a record of the log is sure to hold, with stamp, values and link.
 PATH_MAX = 512 if MICROPYTHON else 4096
 
-# Notes: which store, and which piece of hardware, these metadata belong to.
-STORE, HARDWARE = 1, 2
+# Notes: which store, and which piece of hardware, these metadata belong to; the highest time seen.
+STORE, HARDWARE, CLOCK = 1, 2, 3
 
 # Bytes of void records below which a log is never rewritten: a rewrite of a small log costs more than it frees.
 _SLACK = 16384 if MICROPYTHON else 262144

@@ -1,7 +1,9 @@
 """One object type of this agent: its store, and the metadata that belong to that very store. Knows no session."""
 
+import time
+
 from cradle_device import system
-from cradle_device.metadata import HARDWARE, STORE, LogMetadata
+from cradle_device.metadata import CLOCK, HARDWARE, STORE, LogMetadata
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.detect import MAX_MOVES, Scan, detect
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 # Objects among which a scan looks for moves: on a board each costs 100 bytes while it lasts.
 _MOVES = 64 if MICROPYTHON else MAX_MOVES
 NO_ID = bytes(16)
+# Seconds between two notes of the time: one small write to flash a day.
+_DAY = 86400
 
 
 class Replica:
@@ -67,10 +71,21 @@ class Replica:
     def scan(self) -> Scan:
         """Settle what a restart left, then look for changes. Raises StoreError where the store is missing."""
         meta = self.meta()
+        self._tell_clock(meta)
         if not self._recovered:
             recover(self.store, meta)
             self._recovered = True
         return detect(self.store, meta, _MOVES)
+
+    def _tell_clock(self, meta: LogMetadata) -> None:
+        """A store that asks is told the highest time seen here: a clock below it was set back, or never set."""
+        if not hasattr(self.store, "highest"):
+            return
+        highest = int.from_bytes(meta.note(CLOCK) or b"\x00", "big")
+        self.store.highest = highest
+        now = int(time.time())
+        if now > highest + _DAY:
+            meta.set_note(CLOCK, now.to_bytes(6, "big"))
 
     def look(self) -> "tuple[Overlay, Scan]":
         """A scan for a preview: nothing is written anywhere. Raises StoreError; MemoryError where it does not fit."""

@@ -141,7 +141,7 @@ class StreamService(Service):
             steps += 1
             self._collect(talk)
         self._collect(talk)
-        if self._out and self._write() or steps:
+        if (self._out and self._write()) or steps:
             return True
         if not self._out and talk.over():
             self.close(talk.reason or "the session ended")
@@ -196,7 +196,7 @@ class LineService(Service):
         if due is not None and ticks_diff(due, now) <= 0:
             machine.handle_timer(now)
         moved = self._read(now)
-        if self.talk is not None and (machine.state != state.UP or machine.connection != self._connection):
+        if self.talk is not None and (machine.state != state.UP or _number(machine) != self._connection):
             self._hang_up("the connection ended")
             self._rest = self._input[:0]
         moved = self._take(now) or moved
@@ -229,7 +229,7 @@ class LineService(Service):
         name, what = event
         if name == self._names.CONNECTED:
             self._hang_up("the desktop began anew")
-            self._connection = self._machine.connection
+            self._connection = _number(self._machine)
             self._greet()
         elif name == self._names.DATA:
             self._rest = what
@@ -307,3 +307,8 @@ class LineService(Service):
         if talk is not None and not self._out and not talk.hungry() and not self._flash:
             wait = 0
         return True, len(self._frame) > 0, wait
+
+
+def _number(machine: "LinkMachine") -> int:
+    """Tells one connection of a link from the next."""
+    return int(getattr(machine, "connection", 0))

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from cradle_device.conversation import Conversation, Steps
     from cradle_device.replica import Replica
     from cradle_protocol.compat import Hash as Hasher
-    from cradle_protocol.provider.store import Reader
+    from cradle_protocol.provider.store import ObjectStore, Reader
     from cradle_protocol.sync.item import Item
     from cradle_protocol.sync.metadata import Metadata
 
@@ -109,7 +109,7 @@ def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) 
     if not preview:
         channel.staged = stages.survey(channel.store, meta, talk.agent.limits.batch_items)
     store = channel.store
-    flags = (c.UNITS_MODE if store.holds(1) else 0) | (c.CLOCK_TRUSTED if talk.agent.device_time() else 0)
+    flags = (c.UNITS_MODE if store.holds(1) else 0) | (c.CLOCK_TRUSTED if _trusted(talk, store) else 0)
     flags |= c.CASELESS if getattr(store, "caseless", False) else 0
     reply = SyncOpenReply(
         number, store.store_id(), meta.replicas[0], meta.tick, meta.live(), scan.scanned, flags,
@@ -118,6 +118,12 @@ def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) 
         [(status, identity) for identity, status in scan.skipped],
     )  # fmt: skip
     yield from talk.reply_joined(request, c.SYNC_OPEN_REPLY, reply.to_bytes())
+
+
+def _trusted(talk: "Conversation", store: "ObjectStore") -> bool:
+    """Was the clock set? A store that knows more of it is asked."""
+    ask = getattr(store, "trusted", None)
+    return talk.agent.device_time() > 0 and (ask is None or ask())
 
 
 def sync_close(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
