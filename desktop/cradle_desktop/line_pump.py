@@ -27,6 +27,9 @@ IDLE_MS = 2000
 # Bytes for sending that the machine holds on a slow line: half a second's worth, but never less than a few frames. What
 # it holds has left the session, so this is how far ahead of the line a progress display is.
 HELD_LEAST = 8192
+# Seconds of frames that may wait in the driver. A repetition goes behind them, so they are few; a loaded machine must
+# come back within this time, or the line falls silent.
+QUEUE = 0.08
 
 
 class LineLost(LinkGone):
@@ -52,6 +55,7 @@ class LinePump(Pump):
         self.machine = LinkMachine(True, LinkConfig(send=held, tag=os.urandom(1)[0], idle_ms=IDLE_MS))
         self.connected = False
         self._console = console
+        self._rate, self._queued, self._looked = link.rate, 0.0, time.monotonic()
         self._messages: list[Chunk] = []  # what the machine has no room for yet
         self._waiting = 0
 
@@ -75,7 +79,10 @@ class LinePump(Pump):
         if due is not None:
             left = max(0, ticks_diff(due, now_ms())) / 1000
             timeout = left if timeout is None else min(timeout, left)
-        self.link.wait(True, self._out.size > 0, timeout)
+        ahead = self._ahead()
+        if ahead:
+            timeout = ahead if timeout is None else min(timeout, ahead)
+        self.link.wait(True, self._out.size > 0 and not ahead, timeout)
 
     def _timer(self) -> None:
         due = self.machine.next_timer()
@@ -112,23 +119,41 @@ class LinePump(Pump):
             self._messages[0] = memoryview(first)[count:]
 
     def _push(self) -> bool:
-        """Hand frames to the link until it takes no more."""
+        """Hand frames to the link, but hold them back while enough of them wait in its driver."""
         moved = False
-        while not self._out.size or self._out.send(self.link):
-            if self._out.size:
-                continue
-            data = self.machine.data_to_send(now_ms())
-            if not data:
+        while not self._ahead():
+            if not self._out.size:
+                data = self.machine.data_to_send(now_ms())
+                if not data:
+                    return moved
+                self._out.add([bytes(data)])
+            count = self._out.send(self.link)
+            self._queued += count
+            if not count:
                 return moved
-            self._out.add([bytes(data)])
             moved = True
         return moved
 
+    def _ahead(self) -> float:
+        """Seconds until the next frame should be handed over: what lies in the driver cannot be overtaken."""
+        if not self._rate:
+            return 0.0
+        now = time.monotonic()
+        self._queued = max(0.0, self._queued - (now - self._looked) * self._rate)
+        self._looked = now
+        return max(0.0, self._queued / self._rate - QUEUE)
+
     def _read(self) -> bool:
+        data = self._hear()
+        return self._events() or data
+
+    def _hear(self) -> bool:
+        """Give the machine what the line has brought. It must have no event left."""
         data = self.link.read(LINE_READ)
-        if data:
-            self.machine.receive_data(data, now_ms())
-        return self._events() or bool(data)
+        if not data:
+            return False
+        self.machine.receive_data(data, now_ms())
+        return True
 
     def _events(self) -> bool:
         """Take the machine's events up to the first one that gives the session bytes. Did one?"""
@@ -171,9 +196,7 @@ class LinePump(Pump):
             self._timer()
             while self.machine.next_event() is not None:
                 pass  # nobody listens any more
-            data = self.link.read(LINE_READ)
-            if data:
-                self.machine.receive_data(data, now_ms())
+            self._hear()
 
 
 def now_ms() -> int:

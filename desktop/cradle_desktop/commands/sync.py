@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from cradle_desktop.capture import captured
 from cradle_desktop.commands.report import counts, summary
-from cradle_desktop.errors import EXIT_CONFLICTS, EXIT_DONE, EXIT_PARTIAL, NoDevice, UserError
+from cradle_desktop.errors import EXIT_CONFLICTS, EXIT_DONE, EXIT_PARTIAL, NoDevice, Usage, UserError
 from cradle_desktop.manager import Report, ServiceManager
 from cradle_desktop.opening import Ears
 from cradle_desktop.output import Output
@@ -36,7 +36,7 @@ def sync(arguments: Namespace, output: Output) -> int:
             show(report, output)
             return verdict(report)
 
-        return each(manager, arguments.partner, output, one)
+        return each(manager, arguments, output, one)
 
 
 def diff(arguments: Namespace, output: Output) -> int:
@@ -47,14 +47,16 @@ def diff(arguments: Namespace, output: Output) -> int:
             show_plans(partner.name, manager.preview(partner), output)
             return EXIT_DONE
 
-        return each(manager, arguments.partner, output, one)
+        return each(manager, arguments, output, one)
 
 
-def each(manager: ServiceManager, name: str | None, output: Output, what: "Callable[[Partnership], int]") -> int:
+def each(manager: ServiceManager, arguments: Namespace, output: Output, what: "Callable[[Partnership], int]") -> int:
     """Do it with the named partner, the only one, or all that answer. Returns the exit code that counts most."""
-    partners = manager.chosen(name)
+    partners = manager.chosen(arguments.partner)
     if len(partners) == 1:
         return what(partners[0])
+    if arguments.capture is not None:
+        raise Usage("a capture holds one conversation; name the partner: " + ", ".join(one.name for one in partners))
     codes, away = [], []
     for partner in partners:
         try:
