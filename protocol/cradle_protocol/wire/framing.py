@@ -29,6 +29,9 @@ TO_DESKTOP = const(0xFB)  # first octet of every frame that a device sends
 # Octets: below this a loop costs a board no more time than a slice (a microsecond or two), and no memory.
 SHORT_RUN = const(16)
 
+# Where each octet to escape comes next; one list for all frames, since a frame is stuffed in one go.
+_NEXTS = [0] * len(ESCAPES_REPL)
+
 # What `Deframer.next` gives
 FRAME = const(1)
 DAMAGED = const(2)
@@ -75,17 +78,20 @@ def _copy(source: memoryview, start: int, end: int, out: memoryview, at: int) ->
 
 
 def stuff_by_slices(data: bytearray, size: int, pairs: "list[tuple[bytes, bytes]]", out: memoryview, at: int) -> int:
-    """Write data[:size] stuffed to out[at:]; where it ends. Finds and copies, without garbage: the way of a board.
+    """Write data[:size] stuffed to out[at:]; where it ends. Finds and copies, with little garbage: the way of a board.
 
     The octets to escape are looked for one by one, and the nearest decides; each is looked for again only when it was
     passed, so the line is searched once for each, as in `stuff_by_replace`.
     """
     view = memoryview(data)
-    nexts = [data.find(plain, 0, size) for plain, _ in pairs]
+    nexts = _NEXTS
+    count = len(pairs)
+    for i in range(count):
+        nexts[i] = data.find(pairs[i][0], 0, size)
     start = 0
     while True:
         nearest, which = size, -1
-        for i in range(len(nexts)):
+        for i in range(count):
             if 0 <= nexts[i] < nearest:
                 nearest, which = nexts[i], i
         at = _copy(view, start, nearest, out, at)

@@ -3,6 +3,10 @@
 from cradle_protocol.wire.constants import MISSING_LIMIT, MODULUS_MASK
 from cradle_protocol.wire.outgoing import slots_for
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_protocol.compat import Bytes
+
 
 class Incoming:
     """Frames that came and that the owner has not taken yet; fixed buffers.
@@ -35,7 +39,7 @@ class Incoming:
         self._rejecting = False  # REJ was sent for this gap
         self._taken = False  # the frame at `first` is with the owner
 
-    def accept(self, number: int, info: memoryview) -> None:
+    def accept(self, number: int, info: "Bytes") -> None:
         """A frame came. Old ones, second copies and those beyond the window change nothing."""
         ahead = (number - self.first) & MODULUS_MASK
         known = (self.top - self.first) & MODULUS_MASK

@@ -70,6 +70,7 @@ class LinkMachine:
     def __init__(self, desktop: bool, config: LinkConfig) -> None:
         self.desktop = desktop
         self.state = s.DOWN
+        self.connection = 0  # how many there were: another number, another stream of bytes
         self._config = config
         self._tag = config.tag
         self._mine = Parameters(config.window, config.max_info, config.repl)
@@ -89,7 +90,7 @@ class LinkMachine:
         self._now = 0
         self._events: list[Event] = []
         self._tag_heard = 0  # of the frame being taken
-        self._body = self._out[:0]  # of the frame being taken
+        self._body: Bytes = b""  # of the frame being taken
         self._theirs = self._mine
         self._reset(0)
 
@@ -227,7 +228,7 @@ class LinkMachine:
         kind, octets = found
         if kind == f.FRAME and octets is not None:
             self._trusted, self._text = True, b"\n"
-            self._take_frame(memoryview(octets))
+            self._take_frame(octets)
         elif kind == f.CONSOLE and octets is not None:
             self._take_text(bytes(octets))
         elif kind == f.DAMAGED:
@@ -253,7 +254,7 @@ class LinkMachine:
             self._prompted = True
             self._happens(s.PROMPT, self._now)
 
-    def _take_frame(self, body: memoryview) -> None:
+    def _take_frame(self, body: "Bytes") -> None:
         if len(body) < c.HEAD_SIZE - 1 or body[0] != (f.TO_DESKTOP if self.desktop else f.TO_DEVICE):
             return  # too short, or our own, echoed
         control = body[2]
@@ -271,15 +272,18 @@ class LinkMachine:
             self._happens(s.GOT_DISC, self._now)
         elif control == c.UI or len(body) >= c.HEAD_SIZE:
             self._body = body
-            self._happens(s.GOT_TRAFFIC, self._now)
+            if self.state == s.UP:
+                self._traffic()  # as the table says, without a look at it for every frame
+            else:
+                self._happens(s.GOT_TRAFFIC, self._now)
 
-    def _take_sabme(self, body: memoryview) -> None:
+    def _take_sabme(self, body: "Bytes") -> None:
         theirs = Parameters.read(body[c.HEAD_SIZE - 1 :])
         if theirs is not None:
             self._tag_heard, self._theirs = body[1], theirs
             self._happens(s.GOT_SABME, self._now)
 
-    def _take_ua(self, body: memoryview) -> None:
+    def _take_ua(self, body: "Bytes") -> None:
         if self.state == s.OPENING:
             theirs = Parameters.read(body[c.HEAD_SIZE - 1 :])
             if theirs is None:
@@ -324,6 +328,7 @@ class LinkMachine:
 
     def _established(self) -> None:
         self._retries = self._unnumbered = 0
+        self.connection += 1
         self._last_heard = self._now
         theirs = self._theirs
         self._outgoing.reset(theirs.window, min(theirs.max_info, self._config.max_info))
@@ -374,7 +379,7 @@ class LinkMachine:
         if body[2] in (c.RR, c.RNR, c.REJ, c.SREJ):
             self._take_supervisory(body[2], body[3] >> 1, poll, body[c.HEAD_SIZE :])
 
-    def _take_supervisory(self, control: int, number: int, final: int, info: memoryview) -> None:
+    def _take_supervisory(self, control: int, number: int, final: int, info: "Bytes") -> None:
         self._peer_busy = control == c.RNR
         if final and len(info) == 1:
             self._owed = info[0]
@@ -386,14 +391,14 @@ class LinkMachine:
         elif control == c.REJ:
             self._outgoing.go_back(number)
 
-    def _forget_lost_poll(self, numbers: memoryview) -> None:
+    def _forget_lost_poll(self, numbers: "Bytes") -> None:
         """If the frame that carried the newest poll was lost, the next new frame polls, and no timer is needed."""
         poll = self._polls[self._newest]
         for octet in numbers:
             if octet == poll.id:
                 poll.id = -1
 
-    def _take_answer(self, info: memoryview) -> None:
+    def _take_answer(self, info: "Bytes") -> None:
         """Match the answer with its poll: older polls will not be answered any more, newer ones will."""
         for back in range(_POLLS):
             poll = self._polls[(self._newest - back) % _POLLS]

@@ -45,8 +45,8 @@ def session_steps():
 
 def link_steps():
     """(sender, bytes) of the frames that open a link toward a REPL's port and carry the hello."""
-    desktop = LinkMachine(True, LinkConfig(64, 2048, tag=0xA0))
-    device = LinkMachine(False, LinkConfig(8, 512, repl=True))
+    desktop = LinkMachine(True, LinkConfig(16, 256, tag=0xA0))
+    device = LinkMachine(False, LinkConfig(8, 256, repl=True))
     steps = []
     desktop.connect(0)
     hello = session_steps()[0][1]
