@@ -16,7 +16,8 @@ from cradle_protocol.wire.state import DOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cradle_desktop.pump import Capture, Chunk
+    from cradle_desktop.capture import Capture
+    from cradle_desktop.pump import Chunk
     from cradle_hardware.link import Link
     from cradle_protocol.wire.session import Session
 
@@ -104,8 +105,6 @@ class LinePump(Pump):
     def _take(self) -> None:
         if self.session.pending_out():
             for chunk in self.session.data_to_send():
-                if self.capture is not None:
-                    self.capture.sent(chunk)
                 if len(chunk):
                     self._messages.append(chunk)
                     self._waiting += len(chunk)
@@ -126,6 +125,8 @@ class LinePump(Pump):
                 data = self.machine.data_to_send(now_ms())
                 if not data:
                     return moved
+                if self.capture is not None:
+                    self.capture.sent(data)
                 self._out.add([bytes(data)])
             count = self._out.send(self.link)
             self._queued += count
@@ -152,6 +153,8 @@ class LinePump(Pump):
         data = self.link.read(LINE_READ)
         if not data:
             return False
+        if self.capture is not None:
+            self.capture.received(data)
         self.machine.receive_data(data, now_ms())
         return True
 
@@ -160,10 +163,7 @@ class LinePump(Pump):
         while (event := self.machine.next_event()) is not None:
             name, value = event
             if name == DATA:
-                data = bytes(value)  # it must outlive the machine's next call
-                if self.capture is not None:
-                    self.capture.received(data)
-                self.session.receive_data(data)
+                self.session.receive_data(bytes(value))  # it must outlive the machine's next call
                 return True
             if name == CONSOLE:
                 self._console(bytes(value))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from cradle_desktop.connection import Connection, broken, gone, next_event, quiet, step
 from cradle_desktop.errors import LinkGone, NoDevice, NotPaired, PortHeld, UserError, by_code
-from cradle_desktop.pump import Capture, Pump, StreamPump
+from cradle_desktop.pump import Pump, StreamPump
 from cradle_hardware.address import open_link, parse_address
 from cradle_hardware.link import LinkError, LinkRefused
 from cradle_protocol.errors import BUSY, NOT_PAIRED, PROOF_FAILED, ProtocolError
@@ -20,7 +20,7 @@ from cradle_protocol.wire.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, BinaryIO
 
     from cradle_desktop.connection import Notice
     from cradle_hardware.link import Link
@@ -36,13 +36,13 @@ NONCE = 16  # random bytes, new in each session
 
 
 class Ears:
-    """Who hears what comes beside the replies: console text of the device's program, notices, every byte."""
+    """Who hears what comes beside the replies: console text of the device's program, notices; a file for every byte."""
 
     def __init__(
         self,
         console: "Callable[[bytes], None] | None" = None,
         notice: "Notice" = quiet,
-        capture: "Capture | None" = None,
+        capture: "BinaryIO | None" = None,
     ) -> None:
         self.console = console or (lambda text: None)
         self.notice, self.capture = notice, capture
@@ -110,11 +110,16 @@ def open_device(address: str, name: str, pin: bytes) -> "Link":
 
 def _pump(link: "Link", session: Session, ears: Ears, until: float, address: str) -> Pump:
     """What moves the bytes; on a line it is connected."""
+    capture = None
+    if ears.capture is not None:
+        from cradle_desktop.capture import Capture
+
+        capture = Capture(ears.capture, not link.reliable, lambda: int(time.monotonic() * 1000))
     if link.reliable:
-        return StreamPump(link, session, ears.capture)
+        return StreamPump(link, session, capture)
     from cradle_desktop.line_pump import LineLost, LinePump
 
-    pump = LinePump(link, session, ears.console, ears.capture)
+    pump = LinePump(link, session, ears.console, capture)
     try:
         pump.connect(until - time.monotonic())
     except LineLost as error:

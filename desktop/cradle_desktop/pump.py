@@ -11,20 +11,11 @@ from cradle_hardware.outbox import Outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_desktop.capture import Capture
     from cradle_hardware.link import Link
     from cradle_protocol.wire.session import Session
 
     Chunk = bytes | bytearray | memoryview
-
-
-class Capture:
-    """Hears every byte of a conversation, for `cradle trace`. This one is deaf."""
-
-    def sent(self, data: "Chunk") -> None:
-        """These bytes left the desktop, above the framing of a serial line."""
-
-    def received(self, data: "Chunk") -> None:
-        """These bytes came from the device, above the framing of a serial line."""
 
 
 class Pump:
@@ -59,8 +50,7 @@ class Pump:
             return
         chunks = self.session.data_to_send()
         if self.capture is not None:
-            for chunk in chunks:
-                self.capture.sent(chunk)
+            self.capture.sent(b"".join(chunks))
         self._out.add(chunks)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cradle_desktop import opening
-from cradle_desktop.capture import MAGIC, captured
+from cradle_desktop.capture import read_capture
+from cradle_desktop.commands.recording import recorded
 from cradle_desktop.connection import HIGH_WATER, Connection
 from cradle_desktop.errors import DeviceError, LinkGone, NoDevice, NotPaired, RequestFailed
 from cradle_desktop.opening import Ears, connect
@@ -202,10 +203,12 @@ def test_a_stranger_that_answers_is_no_device() -> None:
 
 def test_a_capture_holds_both_directions(tmp_path: Any) -> None:
     path = tmp_path / "talk"
-    with captured(str(path)) as heard, connected(ears=Ears(capture=heard)) as (connection, _):
+    with recorded(str(path)) as file, connected(ears=Ears(capture=file)) as (connection, _):
         connection.call(c.HASH, b"look for me")
-    data = path.read_bytes()
-    assert data.startswith(MAGIC) and data.count(b"look for me") == 2
+    with open(path, "rb") as written:
+        serial, records = read_capture(written)
+        sides = {record.to_device for record in records if b"look for me" in record.data}
+    assert not serial and sides == {True, False}
     assert path.stat().st_mode & 0o777 == 0o600
 
 

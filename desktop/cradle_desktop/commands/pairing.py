@@ -3,7 +3,7 @@
 import sys
 from argparse import Namespace
 
-from cradle_desktop.capture import captured
+from cradle_desktop.commands.recording import recorded
 from cradle_desktop.errors import NoDevice, Usage
 from cradle_desktop.manager import ServiceManager
 from cradle_desktop.opening import Ears
@@ -16,7 +16,7 @@ def pair(arguments: Namespace, output: Output) -> int:
     code = None if arguments.code is None else tidy_code(arguments.code)
     if arguments.name is not None:
         check_name(arguments.name)
-    with captured(arguments.capture) as heard, ServiceManager(Ears(capture=heard)) as manager:
+    with recorded(arguments.capture) as heard, ServiceManager(Ears(capture=heard)) as manager:
         partner, words = manager.pair(arguments.address, arguments.name, lambda name: code or ask_code(name))
     output.data(f"paired with {partner.name}")
     output.data(f"fingerprint {words}")

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from cradle_desktop.capture import captured
+from cradle_desktop.commands.recording import recorded
 from cradle_desktop.commands.report import counts, summary
 from cradle_desktop.errors import EXIT_CONFLICTS, EXIT_DONE, EXIT_PARTIAL, NoDevice, Usage, UserError
 from cradle_desktop.manager import Report, ServiceManager
@@ -14,8 +14,8 @@ from cradle_desktop.progress import Progress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
-    from cradle_desktop.pump import Capture
     from cradle_desktop.sync.plan import Plan
 
 SCHEMA = 1
@@ -25,7 +25,7 @@ def sync(arguments: Namespace, output: Output) -> int:
     """Bring both sides up to date."""
     if arguments.dry_run:
         return diff(arguments, output)
-    with captured(arguments.capture) as heard, ServiceManager(ears(output, heard)) as manager:
+    with recorded(arguments.capture) as heard, ServiceManager(ears(output, heard)) as manager:
 
         def one(partner: Partnership) -> int:
             progress = Progress(output, partner.name)
@@ -41,7 +41,7 @@ def sync(arguments: Namespace, output: Output) -> int:
 
 def diff(arguments: Namespace, output: Output) -> int:
     """Show what a sync would do."""
-    with captured(arguments.capture) as heard, ServiceManager(ears(output, heard)) as manager:
+    with recorded(arguments.capture) as heard, ServiceManager(ears(output, heard)) as manager:
 
         def one(partner: Partnership) -> int:
             show_plans(partner.name, manager.preview(partner), output)
@@ -142,7 +142,7 @@ def show_plans(partner: str, plans: "list[tuple[str, Plan]]", output: Output) ->
             output.data("  " + line)
 
 
-def ears(output: Output, capture: "Capture | None") -> Ears:
+def ears(output: Output, capture: "BinaryIO | None") -> Ears:
     """Text of the device's program is shown to those who asked for more."""
 
     def console(text: bytes) -> None:
