@@ -10,7 +10,7 @@ from cradle_device.conversation import WORK
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.detect import unimply
+from cradle_protocol.sync.detect import check_racy, unimply
 from cradle_protocol.sync.item import IMPLIED, RACY, item_id, phantom
 from cradle_protocol.sync.values import DIRECTORY, is_file
 
@@ -126,6 +126,8 @@ class Installer:
         missing = []
         if parent and parent not in self._parents:
             missing = store.missing_parents(new.identity)
+        if was:
+            check_racy(store, old)
         expected = old.stamp if old is not None and was else None
         new.stamp = store.install(new.identity, entry.name or None, new.values, expected, content)
         new.flags = RACY if store.racy(new.stamp) else 0
@@ -137,6 +139,7 @@ class Installer:
 
     def _remove(self, new: "Item", old: "Item") -> None:
         if old.values[0] != DIRECTORY:
+            check_racy(self._store, old)
             self._store.remove(old.identity, old.stamp)
         elif not self._store.prune(old.identity) and self._store.stamp(old.identity) is not None:
             new.flags |= IMPLIED

@@ -228,9 +228,9 @@ class MemoryStore(ObjectStore):
         kind, _, _, mtime, _ = _STAMP.unpack(stamp)
         return bool(kind == b"f" and mtime > self.scanned_ns - RACY_NS)
 
-    def same_object(self, old: bytes, new: bytes) -> bool:
-        a, b = _STAMP.unpack(old), _STAMP.unpack(new)
-        return (a[0], *a[2:]) == (b[0], *b[2:])
+    def object_key(self, stamp: bytes) -> bytes:
+        kind, _, size, mtime, inode = _STAMP.unpack(stamp)
+        return _STAMP.pack(kind, 0, size, mtime, inode)
 
     def digest(self, identity: str) -> bytes:
         return sha256(self._content(identity)).digest()

@@ -12,13 +12,17 @@ from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.connection import Connection
 from cradle_desktop.sync.engine import preview, synchronize
 from cradle_desktop.sync.plan import Plan
-from cradle_desktop.sync.report import Observer, Policy, SyncOptions, TypeResult
+from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
 from cradle_protocol.provider.store import Reader
 from cradle_protocol.sync.metadata import MemoryMetadata, Metadata
 from cradle_protocol.sync.values import is_file
 from cradle_protocol.sync.version import new_replica_id
 from cradle_testing.pair import AgentEnd, Cut, PairPump
 from cradle_testing.stores import MemoryStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.sync.report import Policy
 
 __all__ = ["Cut", "PowerCut", "World"]
 
@@ -134,33 +138,35 @@ class World:
         self.boards = {
             name: Device(k, modes.get(name, True), folder / name, batch_items) for k, name in enumerate(devices)
         }
-        self.content_bytes = 0
+        self.content_bytes = 0  # of contents that crossed the link
 
     def __getitem__(self, name: str) -> "Desk | Device":
         return self.desks[name] if name in self.desks else self.boards[name]
 
     # -- sessions
 
-    def _connect(self, desktop: str, device: str, cut_after_replies: "int | None") -> "tuple[Connection, PairPump]":
-        pump = PairPump(self.desks[desktop].number, self.boards[device].end, cut_after_replies)
-        return Connection(pump, pump.handshake()), pump
+    def _connect(self, desktop: str, device: str, cut_after: "int | None") -> "tuple[Connection, PairPump]":
+        pump = PairPump(self.desks[desktop].number, self.boards[device].end)
+        connection = pump.handshake()
+        pump.cut_after = cut_after
+        return connection, pump
 
     def sync(
         self,
         desktop: str,
         device: str,
-        policy: Policy = "desktop",
-        cut_after_replies: "int | None" = None,
+        policy: "Policy" = "desktop",
+        cut_after: "int | None" = None,
         max_delete: float = 100.0,
     ) -> TypeResult:
         """One session. Raises Cut where it was cut, PowerCut where the desktop died."""
         desk = self.desks[desktop]
-        connection, pump = self._connect(desktop, device, cut_after_replies)
+        connection, pump = self._connect(desktop, device, cut_after)
         options = SyncOptions(policy=policy, max_delete=max_delete, partner=device)
         try:
             return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Observer())
         finally:
-            self.content_bytes += pump.content_bytes
+            self.content_bytes += pump.contents.count
             pump.end_session()
 
     def preview(self, desktop: str, device: str) -> Plan:

@@ -273,7 +273,8 @@ def test_a_move_is_told_where_numbers_last():
     write("f", b"x")
     old = store.stamp("f")
     os.rename(ROOT + "/f", ROOT + "/g")
-    assert store.same_object(old, store.stamp("g")) == disk.HOSTED == store.moves_by_identity
+    assert disk.HOSTED == store.moves_by_identity
+    assert not disk.HOSTED or store.object_key(old) == store.object_key(store.stamp("g"))
 
 
 def link(target, path):

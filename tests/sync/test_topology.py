@@ -1,10 +1,12 @@
 """Several desktops and devices, and the vectors TV-nn as sessions between them. Real engine, real agent."""
 
+from pathlib import Path
+
 from cradle_testing.worlds import Cut, World
 
 
-def test_tv01_concurrent_update() -> None:
-    w = World(desktops=("D1", "D2"))
+def test_tv01_concurrent_update(tmp_path: Path) -> None:
+    w = World(tmp_path, desktops=("D1", "D2"))
     w["R1"].store.write("i", b"x")
     w.sync("D1", "R1")
     w.sync("D2", "R1")
@@ -19,8 +21,8 @@ def test_tv01_concurrent_update() -> None:
     w.settle_and_check()
 
 
-def test_tv02_destination_wins() -> None:
-    w = World(desktops=("D1", "D2"), devices=("R1", "R2"))
+def test_tv02_destination_wins(tmp_path: Path) -> None:
+    w = World(tmp_path, desktops=("D1", "D2"), devices=("R1", "R2"))
     w["D1"].store.write("i", b"x")
     w.settle()
     for name in ("D1", "R2"):
@@ -36,9 +38,9 @@ def test_tv02_destination_wins() -> None:
     w.settle_and_check()
 
 
-def test_tv03_opposite_resolutions() -> None:
+def test_tv03_opposite_resolutions(tmp_path: Path) -> None:
     """Two desktops resolve one conflict in opposite ways and then meet: everybody ends equal, nothing is lost."""
-    w = World(desktops=("D1", "D2"), devices=("R1", "R2"))
+    w = World(tmp_path, desktops=("D1", "D2"), devices=("R1", "R2"))
     w["D1"].store.write("i", b"x")
     w.settle()
     for name in w.names:
@@ -55,8 +57,8 @@ def test_tv03_opposite_resolutions() -> None:
     w.settle_and_check()
 
 
-def test_tv04_update_against_delete() -> None:
-    w = World(desktops=("D1", "D2"))
+def test_tv04_update_against_delete(tmp_path: Path) -> None:
+    w = World(tmp_path, desktops=("D1", "D2"))
     w["R1"].store.write("i", b"x")
     w.sync("D1", "R1")
     w.sync("D2", "R1")
@@ -69,13 +71,13 @@ def test_tv04_update_against_delete() -> None:
     w.settle_and_check()
 
 
-def test_tv05_interrupted() -> None:
+def test_tv05_interrupted(tmp_path: Path) -> None:
     """Cut after the first of several batches: what was learned stays, only the rest is sent."""
-    w = World(batch_items=2)
+    w = World(tmp_path, batch_items=2)
     for k in range(5):
         w["D1"].store.write(f"i{k}", b"v")
     try:
-        w.sync("D1", "R1", cut_after_replies=6)
+        w.sync("D1", "R1", cut_after=3)
     except Cut:
         pass
     arrived = len(w["R1"].store.tree())
@@ -85,8 +87,8 @@ def test_tv05_interrupted() -> None:
     w.settle_and_check()
 
 
-def test_tv07_recoverable_error() -> None:
-    w = World()
+def test_tv07_recoverable_error(tmp_path: Path) -> None:
+    w = World(tmp_path)
     for k in range(3):
         w["D1"].store.write(f"i{k}", b"v")
     w["R1"].store.failing_writes["i1"] = 18
@@ -98,8 +100,8 @@ def test_tv07_recoverable_error() -> None:
     w.settle_and_check()
 
 
-def test_tv11_ring_without_echo() -> None:
-    w = World(desktops=("D1", "D2"), devices=("R1", "R2"))
+def test_tv11_ring_without_echo(tmp_path: Path) -> None:
+    w = World(tmp_path, desktops=("D1", "D2"), devices=("R1", "R2"))
     w["D1"].store.write("i", b"x")
     w.sync("D1", "R1")
     w.sync("D2", "R1")
@@ -117,8 +119,8 @@ def test_tv11_ring_without_echo() -> None:
     w.settle_and_check()
 
 
-def test_tv12_both_delete() -> None:
-    w = World()
+def test_tv12_both_delete(tmp_path: Path) -> None:
+    w = World(tmp_path)
     w["D1"].store.write("i", b"x")
     w.sync("D1", "R1")
     w["D1"].store.delete("i")
@@ -129,8 +131,8 @@ def test_tv12_both_delete() -> None:
     w.settle_and_check()
 
 
-def test_same_name_created_on_both_sides() -> None:
-    w = World()
+def test_same_name_created_on_both_sides(tmp_path: Path) -> None:
+    w = World(tmp_path)
     for name in ("D1", "R1"):
         w[name].store.write("same", b"equal")
     w["D1"].store.write("other", b"desk")
@@ -142,8 +144,8 @@ def test_same_name_created_on_both_sides() -> None:
     w.settle_and_check()
 
 
-def test_one_desktop_folder_and_two_devices() -> None:
-    w = World(devices=("R1", "R2"))
+def test_one_desktop_folder_and_two_devices(tmp_path: Path) -> None:
+    w = World(tmp_path, devices=("R1", "R2"))
     w["R1"].store.write("one", b"1")
     w["R2"].store.write("two", b"2")
     w.settle()
@@ -157,8 +159,8 @@ def test_one_desktop_folder_and_two_devices() -> None:
     w.settle_and_check()
 
 
-def test_a_file_becomes_a_directory_and_back() -> None:
-    w = World()
+def test_a_file_becomes_a_directory_and_back(tmp_path: Path) -> None:
+    w = World(tmp_path)
     w["D1"].store.write("x", b"file")
     w.sync("D1", "R1")
     w["D1"].store.delete("x")
@@ -174,9 +176,9 @@ def test_a_file_becomes_a_directory_and_back() -> None:
     w.settle_and_check()
 
 
-def test_clocks_that_lie() -> None:
+def test_clocks_that_lie(tmp_path: Path) -> None:
     """A device's clock at 1970, in the future, stepping back: no false change, no lost change."""
-    w = World()
+    w = World(tmp_path)
     w["R1"].store.write("f", b"0")
     w.sync("D1", "R1")
     for k, seconds in enumerate((-1_750_000_000, 100, 1_900_000_000, -500_000, 0)):

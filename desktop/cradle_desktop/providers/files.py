@@ -156,8 +156,8 @@ class FilesStore(ObjectStore):
     def racy(self, stamp: bytes) -> bool:
         return self.stamps.racy(stamp, self._scanned)
 
-    def same_object(self, old: bytes, new: bytes) -> bool:
-        return self.stamps.same_object(old, new)
+    def object_key(self, stamp: bytes) -> bytes:
+        return self.stamps.object_key(stamp)
 
     def _read(self, identity: str) -> int:
         """A descriptor of a regular file, not followed if it is a link, not waited for if it is a pipe."""

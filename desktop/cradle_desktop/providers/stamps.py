@@ -63,10 +63,10 @@ class Stamps:
             return False
         return scanned_ns < TRUSTED_FROM or max(mtime, ctime) > scanned_ns - RACY_NS
 
-    def same_object(self, old: bytes, new: bytes) -> bool:
-        """One object under two names, its content untouched: inode, size and mtime agree. The mode may differ."""
-        a, b = LAYOUT.unpack(old), LAYOUT.unpack(new)
-        return self.full and (a[0], a[2], a[3], a[5]) == (b[0], b[2], b[3], b[5])
+    def object_key(self, stamp: bytes) -> bytes:
+        """The same under every name of an object whose content is untouched: inode, size and mtime, not the mode."""
+        kind, _, size, mtime, _, inode = LAYOUT.unpack(stamp)
+        return LAYOUT.pack(kind, 0, size, mtime, 0, inode)
 
 
 def mode_of(value: bytes) -> "int | None":

@@ -17,8 +17,8 @@ from cradle_desktop.sync.resolve import Lost
 from cradle_protocol.errors import CHANGED, MISMATCH, NO_ROOM, STATUS_TEXT
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError, Writer
 from cradle_protocol.sync.change import Change
-from cradle_protocol.sync.detect import unimply
-from cradle_protocol.sync.item import IMPLIED, RACY, Item, item_id, phantom
+from cradle_protocol.sync.detect import check_racy, unimply
+from cradle_protocol.sync.item import IMPLIED, RACY, item_id, phantom
 from cradle_protocol.sync.knowledge import Knowledge, after
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import DIRECTORY, digest_of, is_file, is_lazy, size_of, with_digest
@@ -51,6 +51,8 @@ class Arriving:
     skipped: set[bytes]
     observer: Observer
     result: TypeResult
+    _unlearned: set[bytes] = field(default_factory=set)
+    _digests: dict[str, bytes] = field(default_factory=dict)
     _uncopied: dict[bytes, StoreError] = field(default_factory=dict)
     _known_directories: set[str] = field(default_factory=set)
     _done: int = 0
@@ -65,6 +67,7 @@ class Arriving:
         self._segments = self.remote.fetch([(w.change, w.offset) for w in wants])
         self._want = iter(wants)
         lower = LOWEST
+        self._unlearned = {step.new.id for step in self.plan.tail}  # before it is real, nothing of the tail is learned
         try:
             batches = list(_batches(self.plan.steps)) or [[]]
             for k, batch in enumerate(batches):
@@ -91,7 +94,7 @@ class Arriving:
         for step in self.plan.steps + self.plan.tail:
             if step.copy is not None:
                 try:
-                    self.store.stage_copy(step.copy.identity, self._stage_name(step.new))
+                    self.store.stage_copy(step.copy.identity, self._stage_name(step))
                     if self.store.stamp(step.copy.identity) != step.copy.stamp:
                         raise StoreError(CHANGED)
                 except StoreError as error:
@@ -115,19 +118,19 @@ class Arriving:
             if isinstance(lost.held, bytes) and is_file(lost.value)
         ]
         if step.fetch is not None:
-            found.append((step.fetch, self._stage_name(step.new)))
+            found.append((step.fetch, self._stage_name(step)))
         return [(change, name) for change, name in found if change.values and is_file(change.values[0])]
 
-    def _stage_name(self, item: Item) -> str:
+    def _stage_name(self, step: Step) -> str:
         """From what is wanted, so that a staged object is found again by whoever wants the same."""
-        tick, key = item.versions[0]
-        if self.meta.replicas[key] == self.meta.replicas[0]:
-            return item.id.hex() + "-" + hashlib.sha256(item.values[0]).hexdigest()[:16]
-        return item.id.hex() + "-" + hashlib.sha256(self.meta.replicas[key] + b"%d" % tick).hexdigest()[:16]
+        if step.fetch is None:
+            return _name(step.new.id, b"copy")
+        tick, key = step.fetch.versions[0]
+        return _name(step.new.id, self.meta.replicas[key] + b"%d" % tick)
 
     @staticmethod
     def _lost_name(lost: Lost) -> str:
-        return lost.item_id.hex() + "-" + hashlib.sha256(b"lost" + lost.value).hexdigest()[:16]
+        return _name(lost.item_id, b"lost" + lost.value)
 
     def _stage(self, step: Step) -> None:
         """Bring the contents of a step, wanted and displaced, into the staging place. Raises StoreError."""
@@ -137,8 +140,10 @@ class Arriving:
             assert want.name == name
             try:
                 digest = self._receive(want)
-                if change is step.fetch:
+                if change is step.fetch and name == self._stage_name(step):
                     step.new.values[0] = with_digest(step.new.values[0], digest)
+                else:
+                    self._digests[name] = digest
             except StoreError as error:
                 failed = error
         if failed is not None:
@@ -207,7 +212,7 @@ class Arriving:
                 self._act(step)
             self.store.sync()
         if lower is not None and upper is not None:
-            self.meta.knowledge.learn(lower, upper, self.made, list(self.skipped))
+            self.meta.knowledge.learn(lower, upper, self.made, list(self.skipped | self._unlearned))
         else:
             for step in batch:
                 if step.new.id not in self.skipped:
@@ -233,13 +238,15 @@ class Arriving:
     def _keep(self, step: Step) -> None:
         """Into the conflict store with what the step displaces. Raises StoreError(NO_ROOM) if it does not fit."""
         for lost in step.lost:
-            content = is_file(lost.value)
+            content, name = is_file(lost.value), self._lost_name(lost)
             self._check_held(step, lost)
             if content and not self.conflicts.room(size_of(lost.value)):
                 raise StoreError(NO_ROOM, "the conflict store has no room for the version that would be displaced")
-            self.conflicts.add(self._loser(lost), self._open(lost) if content else None)
+            if content and is_lazy(lost.value):
+                lost.value = with_digest(lost.value, self._digest(lost))
+            self.conflicts.add(self._loser(lost), self._open(lost, name) if content else None)
             if _is_remote(lost):
-                self.store.unstage(self._lost_name(lost))
+                self.store.unstage(name)
             self.result.conflicts += 1
 
     def _check_held(self, step: Step, lost: Lost) -> None:
@@ -248,10 +255,14 @@ class Arriving:
         if local is not None and not local.dead and self.store.stamp(local.identity) != local.stamp:
             raise StoreError(CHANGED)
 
-    def _open(self, lost: Lost) -> Reader:
+    def _digest(self, lost: Lost) -> bytes:
+        """SHA-256 of a displaced content that nobody had hashed before."""
         if isinstance(lost.held, str):
-            return self.store.open(lost.held)
-        return self.store.open_staged(self._lost_name(lost))
+            return self.store.digest(lost.held)
+        return self._digests[self._lost_name(lost)]
+
+    def _open(self, lost: Lost, name: str) -> Reader:
+        return self.store.open(lost.held) if isinstance(lost.held, str) else self.store.open_staged(name)
 
     def _loser(self, lost: Lost) -> Loser:
         winner = "desktop" if lost.side == "device" else "device"
@@ -290,8 +301,10 @@ class Arriving:
         content = not was or needs_content(new, old) or (old is not None and new.values[0] != old.values[0])
         if was and not content and new.values[1:] == (old.values[1:] if old else []):
             return
+        if was:
+            check_racy(self.store, old)
         self._note_parents(new.identity)
-        staged = self._stage_name(new) if needs_content(new, old) else None
+        staged = self._stage_name(step) if needs_content(new, old) else None
         expected = old.stamp if old is not None and was else None
         new.stamp = self.store.install(new.identity, staged, new.values, expected, content)
         new.flags = RACY if self.store.racy(new.stamp) else 0
@@ -306,6 +319,7 @@ class Arriving:
             if not self.store.prune(old.identity) and self.store.stamp(old.identity) is not None:
                 new.flags |= IMPLIED
         else:
+            check_racy(self.store, old)
             self.store.remove(old.identity, old.stamp)
 
     def _note_parents(self, identity: str) -> None:
@@ -328,6 +342,11 @@ class Arriving:
                 return
             unimply(self.meta, item)
             self._known_directories.discard(identity)
+
+
+def _name(item_id: bytes, what: bytes) -> str:
+    """A name for the staging place: the item, and which content of it."""
+    return item_id.hex() + "-" + hashlib.sha256(what).hexdigest()[:16]
 
 
 def _write(writer: Writer, segment: Segment) -> StoreError | None:

@@ -163,6 +163,7 @@ class Departing:
         stale = [(departure, status) for departure, status in self._failed if status == STALE]
         self._failed = []
         for departure in again:
+            self.remote.forget_staged(departure.item)
             self._send([departure], departure.item.id, departure.item.id, set())
         self._land(0)
         self._failed += stale

@@ -6,10 +6,12 @@ everything has arrived (the tail). Then whatever this desktop holds that the dev
 work on an `Overlay`: the same code makes the plan that `cradle diff` prints and the plan that `cradle sync` executes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from cradle_desktop.sync.report import Counts, Policy
+from cradle_desktop.sync.report import Counts
 from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Lost, Outcome, Resolver
 from cradle_protocol.sync.change import Change, change_of
 from cradle_protocol.sync.item import Item
@@ -28,6 +30,10 @@ from cradle_protocol.sync.values import (
     with_digest,
 )
 from cradle_protocol.sync.version import HIGHEST, LOWEST, knows, knows_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.sync.report import Policy
 
 # What a step is called in the plan. METADATA steps are not shown: nothing a user can see changes.
 CREATE, UPDATE, RENAME, DELETE, MODE, METADATA = "create", "update", "rename", "delete", "mode", ""
@@ -48,7 +54,7 @@ class Step:
     fetch: Change | None = None
     copy: Item | None = None
     lost: list[Lost] = field(default_factory=list)
-    also: list["Step"] = field(default_factory=list)
+    also: list[Step] = field(default_factory=list)
 
 
 @dataclass
@@ -255,7 +261,7 @@ def needs_content(new: Item, old: Item | None) -> bool:
     """Must bytes be put in place for this item to become real?"""
     if new.dead or not is_file(new.values[0]):
         return False
-    return old is None or old.dead or compare(new.values[0], old.values[0]) != EQUAL
+    return old is None or old.dead or new.values[0] != old.values[0]
 
 
 def verb_of(new: Item, old: Item | None) -> str:
@@ -266,7 +272,7 @@ def verb_of(new: Item, old: Item | None) -> str:
     if not was:
         return CREATE
     assert old is not None
-    if compare(new.values[0], old.values[0]) != EQUAL:
+    if new.values[0] != old.values[0]:
         return UPDATE
     return MODE if new.values[1:] != old.values[1:] else METADATA
 
@@ -284,12 +290,11 @@ class Departures:
         """All items with a version that the device lacks, in the order of ids."""
         if self.theirs.contains(self.meta.knowledge):
             return []
-        vector = self.theirs.vector
-        return [self._depart(item) for item in self.meta.items() if not knows_all(vector(item.id), item.versions)]
+        return [self._depart(item) for item in self.meta.lacking(self.theirs)]
 
     def _depart(self, item: Item) -> Departure:
         vector = self.theirs.vector(item.id)
-        has = knows(vector, item.created)
+        has = knows(vector, item.created) or item.id in self.shown
         change = change_of(item, named=not has)
         if item.dead:
             return Departure(item, change, DELETE if has and item.link is None else METADATA, False)

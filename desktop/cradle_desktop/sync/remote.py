@@ -4,6 +4,8 @@ All versions and knowledge that leave this module are in the desktop's replica k
 agent's. Requests are pipelined; what streams (contents) is handed over as views that live until the next one.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Generator, Iterator
 
@@ -13,7 +15,7 @@ from cradle_protocol.sync.change import Change, remap
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
-from cradle_protocol.sync.version import LOWEST, Version
+from cradle_protocol.sync.version import LOWEST
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages.records import (
     COMMIT_ELEMENT,
@@ -44,6 +46,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cradle_protocol.sync.version import Version
+
     Bytes = bytes | bytearray | memoryview
 
 NONE, FOLLOWS, RESUME, STAGED = c.CONTENT_NONE, c.CONTENT_FOLLOWS, c.CONTENT_RESUME, c.CONTENT_STAGED
@@ -67,7 +71,7 @@ class Segment:
 
     __slots__ = ("data", "digest", "last", "oid", "status")
 
-    def __init__(self, oid: int, data: "Bytes", last: bool, digest: bytes | None, status: int | None) -> None:
+    def __init__(self, oid: int, data: Bytes, last: bool, digest: bytes | None, status: int | None) -> None:
         self.oid, self.data, self.last, self.digest, self.status = oid, data, last, digest, status
 
 
@@ -127,7 +131,7 @@ class RemoteReplica:
                 raise RemoteError(BAD_MESSAGE, "the device's list of changes does not advance")
             start = end.next
 
-    def _records(self, part: "Bytes") -> list[Change]:
+    def _records(self, part: Bytes) -> list[Change]:
         at, found = 0, []
         while at < len(part):
             record, at = decode_change(part, at, self.meta.units)
@@ -177,6 +181,10 @@ class RemoteReplica:
         """How much of this item's content the device has staged by an earlier session."""
         return self._staged.get((item.id, item.versions[0]), 0)
 
+    def forget_staged(self, item: Item) -> None:
+        """The device has dropped what it had staged: the content starts from its beginning again."""
+        self._staged.pop((item.id, item.versions[0]), None)
+
     def begin_pass(self, meta: Metadata) -> None:
         """Give keys to the replicas that the device does not know, and say what our changes were made with."""
         strangers = [k for k in range(len(meta.replicas)) if k not in self._theirs]
@@ -188,7 +196,7 @@ class RemoteReplica:
         made = Pass(self.channel, 0, meta.knowledge.to_bytes(self._theirs), meta.forgotten.to_bytes(self._theirs))
         self.connection.call(c.PASS, made.to_bytes())
 
-    def apply(self, lower: bytes, upper: bytes) -> "Upload":
+    def apply(self, lower: bytes, upper: bytes) -> Upload:
         """Start a batch that covers the closed range of ids."""
         return Upload(self.connection, self.limits.max_message, self._keys, lower, upper)
 
@@ -197,7 +205,7 @@ class RemoteReplica:
         self.connection.call(c.SYNC_CLOSE, SyncClose(self.channel).to_bytes())
 
 
-def _change(record: "tuple[Any, ...]", type_name: str) -> Change:
+def _change(record: tuple[Any, ...], type_name: str) -> Change:
     """A change out of its record; one that names the identity is given the id that follows from it."""
     i, oid, identity, dead, created, versions, values, link = record
     if i is None:
@@ -205,7 +213,7 @@ def _change(record: "tuple[Any, ...]", type_name: str) -> Change:
     return Change(i, oid, identity, dead, created, versions, values, None if link is None else Link(*link))
 
 
-def _segments(body: "Bytes") -> Iterator[Segment]:
+def _segments(body: Bytes) -> Iterator[Segment]:
     at = 0
     while at < len(body):
         (oid, flags, data, digest), at = decode_segment(body, at)
@@ -297,7 +305,7 @@ class Upload:
         if self._pending and len(self._pending) + size > self._max:
             self._send([bytes(self._pending)])
 
-    def _send(self, body: "list[Bytes]", more: bool = True) -> None:
+    def _send(self, body: list[Bytes], more: bool = True) -> None:
         self._request = self._connection.start(c.APPLY, body, more, self._request)
         self._pending = bytearray()
         self._last = None

@@ -6,16 +6,22 @@ a desktop's stamp and a device's, between two of one role the greater hash wins,
 each other for ever. Whatever a resolution displaces is returned as a `Lost` unit, for the conflict store.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 
-from cradle_desktop.sync.report import Policy
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Overlay
 from cradle_protocol.sync.rules import arrived
 from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, digest_of
-from cradle_protocol.sync.version import Vector, Version, greater, is_desktop, knows, knows_all
+from cradle_protocol.sync.version import greater, is_desktop, knows, knows_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.sync.report import Policy
+    from cradle_protocol.sync.version import Vector, Version
 
 
 @dataclass

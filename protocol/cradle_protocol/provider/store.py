@@ -96,8 +96,8 @@ class ObjectStore:
         leave the same stamp?"""
         raise NotImplementedError
 
-    def same_object(self, old: bytes, new: bytes) -> bool:
-        """Do two stamps belong to one object that was renamed and not changed? Only if `moves_by_identity`."""
+    def object_key(self, stamp: bytes) -> bytes:
+        """What stays when an object is renamed and its content is not changed. Only if `moves_by_identity`."""
         raise NotImplementedError
 
     def digest(self, identity: str) -> bytes:

@@ -7,9 +7,11 @@ scan could not look there. A vanished object and a new one that are the same obj
 its target and a create that names its source.
 """
 
+from cradle_protocol.errors import CHANGED
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.item import IMPLIED, RACY, Item, Link, item_id
+from cradle_protocol.sync.item import IMPLIED, RACY, Item, item_id
 from cradle_protocol.sync.metadata import ABSENT, SAME
+from cradle_protocol.sync.moves import link_move, pair_moves
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
 
 TYPE_CHECKING = False
@@ -60,6 +62,8 @@ def detect(store: "ObjectStore", meta: "Metadata", moves: int = MAX_MOVES, look_
             scan.skipped.append((identity, error.status))
     scan.skipped += store.skipped
     _bury(store, meta, scan, fresh, moves)
+    if scan.changed and not look_only:
+        store.sync()  # what a power cut took from the disk must not look deleted: data before metadata
     meta.knowledge.raise_own(0, meta.tick)
     meta.commit()
     return scan
@@ -70,6 +74,16 @@ def _prune_implied(store: "ObjectStore", meta: "Metadata") -> None:
     for item in sorted(meta.implied(), key=lambda one: one.identity, reverse=True):
         if store.stamp(item.identity) is None or store.prune(item.identity):
             unimply(meta, item)
+
+
+def check_racy(store: "ObjectStore", item: "Item | None") -> None:
+    """Before an object is replaced or removed: a stamp that could hide an edit proves nothing, so its content must.
+
+    Raises StoreError(CHANGED) if it was edited.
+    """
+    if item is not None and item.flags & RACY and not item.dead and digest_of(item.values[0]):
+        if store.digest(item.identity) != digest_of(item.values[0]):
+            raise StoreError(CHANGED)
 
 
 def unimply(meta: "Metadata", item: Item) -> None:
@@ -128,11 +142,12 @@ def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes
         if _still_there(store, item.identity):
             continue  # renamed while the directory was being read: the next scan meets it
         gone.append(i)
-    targets = _pair(store, meta, gone[:moves], fresh) if fresh and gone else {}
+    targets = pair_moves(store, meta, gone[:moves], fresh) if fresh and gone else {}
     for i in gone:
         item = meta.get(i)
         if item is not None:
-            item.die(meta.next_version(), _link(meta, item, targets.get(i)))
+            target = targets.get(i)
+            item.die(meta.next_version(), None if target is None else link_move(store, meta, item, target))
             meta.put(item)
             scan.changed += 1
 
@@ -151,44 +166,3 @@ def _under(identity: str, hidden: "list[str]") -> bool:
         if identity == path or identity.startswith(path + "/") or not path:
             return True
     return False
-
-
-def _pair(store: "ObjectStore", meta: "Metadata", gone: "list[bytes]", fresh: "list[bytes]") -> "dict[bytes, bytes]":
-    """{vanished id: new id} where both are the same object: by the store's own identity, else by equal hash."""
-    by_size: dict[bytes, list[bytes]] = {}
-    for i in gone:
-        item = meta.get(i)
-        if item is not None:
-            by_size.setdefault(item.values[0][:7], []).append(i)
-    pairs: dict[bytes, bytes] = {}
-    for n in fresh:
-        new = meta.get(n)
-        for i in by_size.get(new.values[0][:7], []) if new is not None else []:
-            old = meta.get(i)
-            if i not in pairs and new is not None and old is not None and _same_object(store, meta, old, new):
-                pairs[i] = n
-                break
-    return pairs
-
-
-def _same_object(store: "ObjectStore", meta: "Metadata", old: Item, new: Item) -> bool:
-    if store.moves_by_identity:
-        return store.same_object(old.stamp, new.stamp)
-    if not is_file(old.values[0]) or is_lazy(old.values[0]) or not size_of(old.values[0]):
-        return False
-    if is_lazy(new.values[0]):
-        new.values[0] = with_digest(new.values[0], store.digest(new.identity))
-        meta.put(new)
-    return digest_of(old.values[0]) == digest_of(new.values[0])
-
-
-def _link(meta: "Metadata", old: Item, target: "bytes | None") -> "Link | None":
-    """Tie both ends of a move together; the new item takes the digest that the old content had."""
-    new = None if target is None else meta.get(target)
-    if new is None:
-        return None
-    new.link = Link(old.id, old.created, [])
-    if is_lazy(new.values[0]) and is_file(old.values[0]):
-        new.values[0] = old.values[0]
-    meta.put(new)
-    return Link(new.id, new.created, [(old.versions[u], old.values[u]) for u in range(len(old.versions))])

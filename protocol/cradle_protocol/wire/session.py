@@ -9,13 +9,12 @@ from cradle_protocol.errors import (
     BAD_MESSAGE,
     LIMIT,
     TOO_LONG,
-    UNKNOWN_KIND,
     LocalError,
     RemoteError,
 )
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
-from cradle_protocol.wire.handshake import CLOSED, DECIDING, OPEN, Handshake, Identity, Peer, error_body
+from cradle_protocol.wire.handshake import CLOSED, DECIDING, OPEN, Handshake, Identity, error_body
 from cradle_protocol.wire.messages.session import Error
 from cradle_protocol.wire.stream import MessageReader, message_header
 
@@ -28,29 +27,15 @@ if TYPE_CHECKING:
     Event = tuple[Any, ...]
     Body = "Bytes | list[Bytes]"
 
-__all__ = ["Identity", "Peer", "Session"]
-
-# Kinds that a desktop may send as requests once the session is open. All but CHANGES are answered by their number + 1.
-REQUESTS = (
-    c.UNPAIR, c.SYNC_OPEN, c.REPLICAS, c.CHANGES, c.FETCH, c.HASH, c.STASH, c.PASS, c.APPLY, c.SYNC_CLOSE,
-)  # fmt: skip
 NOTICES = (c.NOTICE_CHANGED, c.NOTICE_STATUS, c.NOTICE_CONSOLE)
 
 # Bodies up to this length are joined with their header: one piece to write instead of two. On a board never, because
 # the copy is garbage there.
 JOIN_LIMIT = 0 if MICROPYTHON else 1024
 
-_NO_PARTS = -1  # of a request that failed while more parts of it are on their way: they are dropped
-
 
 class Session(Handshake):
-    """A session, seen from one end.
-
-    desktop      which end this is
-    me           Identity
-    nonce        16 random bytes, new for each session
-    max_message  longest body this end takes once the session is open; a buffer of this size is allocated now
-    binding      SHA-256 of the TLS server's certificate, b"" on links without TLS
+    """What `DesktopSession` and `DeviceSession` share: bytes in and out, notices, endings.
 
     The owner takes events until there are none before it gives more bytes. A RemoteError from `next_event` ends the
     session: write what `data_to_send` has (it tells the peer why) and close the link.
@@ -153,69 +138,17 @@ class Session(Handshake):
                 free -= 1
         return free
 
-    def request(self, kind: int, body: "Bytes | list[Bytes]" = b"", more: bool = False, request: int = 0) -> int:
-        """Send a request, or (with the number it got) a further part of one. Its number comes back with the answer.
-
-        After FAILED the last part is still owed: send an empty one.
-        """
-        self._expect(True, OPEN)
-        if request == c.NO_REQUEST:
-            if self.free_requests() <= 0:
-                raise LocalError(LIMIT, "the device takes %d requests at once" % self._known().max_requests)
-            request = self._new_request()
-            self._open[request] = kind
-        elif self._parts.get(request) != kind:
-            raise LocalError(BAD_MESSAGE, "request %d is complete, or of another kind" % request)
-        self._send(kind | (c.MORE if more else 0), request, body)
-        self._note_part(request, kind, more)
-        return request
-
-    def _new_request(self) -> int:
-        request = self._request
-        while True:
-            request = request % c.REQUEST_LIMIT + 1
-            if request not in self._open and request not in self._parts:
-                self._request = request
-                return request
-
     def _note_part(self, request: int, kind: int, more: bool) -> None:
         if more:
             self._parts[request] = kind
         else:
             self._parts.pop(request, None)
 
-    def reply(self, request: int, kind: int, body: "Bytes | list[Bytes]" = b"", more: bool = False) -> None:
-        """Answer a request, or send a part of the answer."""
-        self._expect(False, OPEN)
-        if not _answers(self._open.get(request), kind):
-            raise LocalError(BAD_MESSAGE, "message %d does not answer request %d" % (kind, request))
-        self._send(kind | (c.MORE if more else 0), request, body)
-        if not more:
-            self._answered(request)
-
-    def fail(self, request: int, status: int, text: str = "") -> None:
-        """Answer a request by an error, at any point of its answer. Further parts of it are dropped."""
-        self._expect(False, OPEN)
-        if request not in self._open:
-            raise LocalError(BAD_MESSAGE, "request %d is not open" % request)
-        self._send(c.ERROR, request, error_body(status, text))
-        self._answered(request)
-
-    def _answered(self, request: int) -> None:
-        self._open.pop(request, None)
-        if request in self._parts:
-            self._parts[request] = _NO_PARTS
-
     def notify(self, kind: int, body: "Bytes | list[Bytes]" = b"") -> None:
         """Send a notice. Nothing answers it."""
         if self.state != OPEN:
             raise LocalError(BAD_MESSAGE, "the session is not open")
         self._send(kind, c.NO_REQUEST, body)
-
-    def ping(self) -> None:
-        """Desktop: ask for a sign of life. The answer is taken silently; what counts is that bytes come."""
-        self._expect(True, OPEN)
-        self._send(c.PING, c.NO_REQUEST, b"")
 
     def close(self, status: int, text: str = "") -> None:
         """End the session and tell the peer why. The link is the owner's to close, once this is written."""
@@ -243,41 +176,13 @@ class Session(Handshake):
             return None
         if kind in NOTICES:
             return events.NOTICE, kind, body
-        return self._take_reply(kind, request, body, more) if self.desktop else self._take_request(
-            kind, request, body, more
-        )  # fmt: skip
+        return self._take_open(kind, request, body, more)
 
-    def _take_reply(self, kind: int, request: int, body: memoryview, more: bool) -> "Event | None":
-        asked = self._open.get(request)
-        if kind == c.ERROR and asked is not None:
-            del self._open[request]
-            error = Error.from_bytes(body)
-            return events.FAILED, request, error.status, error.text or str(RemoteError(error.status))
-        if not _answers(asked, kind):
-            raise RemoteError(BAD_MESSAGE, "message %d answers no open request" % kind)
-        if not more:
-            del self._open[request]
-        return events.REPLY, kind, request, body, more
-
-    def _take_request(self, kind: int, request: int, body: memoryview, more: bool) -> "Event | None":
-        begun = self._parts.get(request)
-        if begun is None and (request in self._open or request == c.NO_REQUEST):
-            raise RemoteError(BAD_MESSAGE, "request %d is already open" % request)
-        if begun is None and self.free_requests() <= 0:
-            raise RemoteError(LIMIT, "more than %d requests at once" % self._known().max_requests)
-        self._note_part(request, _NO_PARTS if begun == _NO_PARTS else kind, more)
-        if begun == _NO_PARTS:
-            return None
-        if begun is not None and begun != kind:
-            raise RemoteError(BAD_MESSAGE, "request %d changed its kind" % request)
-        if kind not in REQUESTS:
-            self._send(c.ERROR, request, error_body(UNKNOWN_KIND, "message kind %d is not known here" % kind))
-            self._answered(request)
-            return None
-        self._open[request] = kind
-        return events.REQUEST, kind, request, body, more
+    def _take_open(self, kind: int, request: int, body: memoryview, more: bool) -> "Event | None":
+        """A request or a reply; done by the two ends."""
+        raise NotImplementedError
 
 
-def _answers(asked: "int | None", kind: int) -> bool:
+def answers(asked: "int | None", kind: int) -> bool:
     """May a message of this kind answer (a part of) a request of kind `asked`?"""
     return asked is not None and (kind == asked + 1 or (asked == c.CHANGES and kind == c.CHANGES_END))

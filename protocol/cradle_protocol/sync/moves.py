@@ -1,0 +1,76 @@
+"""Moves: which vanished object and which new one are the same. A part of change detection, not the rules for moves.
+
+By the store's own identity (inode, size, time of the last write) where it has one, else by equal content. Each vanished
+object is paired with at most one new object. The tombstone names the target, the new item names its source.
+"""
+
+from cradle_protocol.sync.item import RACY, Link
+from cradle_protocol.sync.values import is_file, is_lazy, size_of, with_digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_protocol.provider.store import ObjectStore
+    from cradle_protocol.sync.item import Item
+    from cradle_protocol.sync.metadata import Metadata
+
+
+def pair_moves(
+    store: "ObjectStore", meta: "Metadata", gone: "list[bytes]", fresh: "list[bytes]"
+) -> "dict[bytes, bytes]":
+    """{vanished id: new id}. Hashes new objects only where one of their size has vanished; raises StoreError."""
+    waiting: dict[bytes, list[bytes]] = {}
+    sizes: dict[bytes, bool] = {}
+    for i in gone:
+        old = meta.get(i)
+        key = None if old is None else _key(store, old)
+        if old is not None and key:
+            waiting.setdefault(key, []).append(i)
+            sizes[_size(old)] = True
+    pairs: dict[bytes, bytes] = {}
+    for n in fresh:
+        new = meta.get(n)
+        if new is None or not waiting or _size(new) not in sizes:
+            continue
+        if not store.moves_by_identity:
+            _hash(store, meta, new)
+        same = waiting.get(_key(store, new))
+        if same:
+            pairs[same.pop()] = n
+    return pairs
+
+
+def _size(item: "Item") -> bytes:
+    """Kind and size of an item's content."""
+    return item.values[0][:7]
+
+
+def _key(store: "ObjectStore", item: "Item") -> bytes:
+    """Equal for the same object under two names; b"" where nothing can be said."""
+    if store.moves_by_identity:
+        return store.object_key(item.stamp)
+    value = item.values[0]
+    return value if is_file(value) and not is_lazy(value) and size_of(value) else b""
+
+
+def _hash(store: "ObjectStore", meta: "Metadata", item: "Item") -> None:
+    if is_lazy(item.values[0]):
+        item.values[0] = with_digest(item.values[0], store.digest(item.identity))
+        meta.put(item)
+
+
+def link_move(store: "ObjectStore", meta: "Metadata", old: "Item", target: bytes) -> "Link | None":
+    """Tie both ends together: the new item names its source, and the link for the tombstone is returned.
+
+    The new item takes over the digest of the old content, but for one whose stamp could hide an edit.
+    """
+    new = meta.get(target)
+    if new is None:
+        return None
+    new.link = Link(old.id, old.created, [])
+    if is_lazy(new.values[0]) and is_file(old.values[0]):
+        if old.flags & RACY or store.racy(new.stamp):
+            _hash(store, meta, new)
+        else:
+            new.values[0] = old.values[0]
+    meta.put(new)
+    return Link(new.id, new.created, [(old.versions[u], old.values[u]) for u in range(len(old.versions))])

@@ -1,0 +1,162 @@
+"""The two ends of a session in one thread: the desktop's connection moves its own bytes and the agent's.
+
+No clock and no waiting: when nothing moves and something was waited for, that is a deadlock and an error.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cradle_desktop.connection import Connection
+from cradle_desktop.pump import StreamPump
+from cradle_device.agent import Agent, Limits
+from cradle_hardware.link import LinkError, LinkLost
+from cradle_hardware.loopback import pair
+from cradle_protocol.provider.store import ObjectStore
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.events import GREETED, PAIRED, READY
+from cradle_protocol.wire.messages.records import decode_apply, decode_segment
+from cradle_protocol.wire.session import Identity, Session
+
+# Messages of a world: large enough that a batch is a few of them, small enough that contents are cut into pieces.
+MAX_MESSAGE = 16384
+BATCH_BYTES = 1 << 20
+MAX_REQUESTS = 8
+JOINED = 1 << 20  # bytes of a knowledge that comes in parts
+REPLICAS = 255
+
+
+class Cut(Exception):
+    """The link was cut here, as the test wanted."""
+
+
+class AgentEnd:
+    """A device's agent over a store, with its state in a folder; `restart` is a power cut."""
+
+    def __init__(self, number: int, store: ObjectStore, folder: Path, batch_items: int) -> None:
+        self.number, self.store, self.folder, self.batch_items = number, store, folder, batch_items
+        self.keys: dict[bytes, bytes] = {}
+        self._start()
+
+    def _start(self) -> None:
+        limits = Limits(MAX_MESSAGE, MAX_REQUESTS, self.batch_items, BATCH_BYTES, MAX_MESSAGE, JOINED, REPLICAS)
+        self.agent = Agent(str(self.folder), [self.store], f"R{self.number + 1}", limits)
+
+    def restart(self) -> None:
+        """What a power cut leaves of the agent starts again."""
+        self.agent.close()
+        self._start()
+
+    def state_bytes(self) -> dict[str, bytes]:
+        """Every file of the agent's state."""
+        return {path.name: path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file()}
+
+
+class CountingSession(Session):
+    """A desktop's session that counts the bytes of contents, by decoding what goes by."""
+
+    def __init__(self, me: Identity, nonce: bytes) -> None:
+        super().__init__(True, me, nonce, MAX_MESSAGE)
+        self.count = 0
+        self._space = memoryview(b"")
+        self._sent, self._received = bytearray(), bytearray()
+
+    def data_to_send(self) -> "list[bytes | bytearray | memoryview]":
+        chunks = super().data_to_send()
+        self._sent += b"".join(chunks)
+        self._count_sent()
+        return chunks
+
+    def receive_buffer(self) -> memoryview:
+        self._space = super().receive_buffer()
+        return self._space
+
+    def received(self, count: int) -> None:
+        self._received += self._space[:count]
+        self._count_received()
+        super().received(count)
+
+    def _count_sent(self) -> None:
+        for kind, body in _messages(self._sent):
+            at = 0
+            while kind == c.APPLY and at < len(body):
+                tag, values, at = decode_apply(body, at, 2)
+                self.count += len(values[2]) if tag == c.DATA else 0
+
+    def _count_received(self) -> None:
+        for kind, body in _messages(self._received):
+            at = 0
+            while kind == c.FETCH_REPLY and at < len(body):
+                (_, flags, content, _), at = decode_segment(body, at)
+                self.count += 0 if flags & c.SEGMENT_FAILED else len(content)
+
+
+def _messages(buffer: bytearray) -> "Iterator[tuple[int, bytes]]":
+    """(kind, body) of the whole messages in the buffer, which loses them."""
+    while len(buffer) >= c.HEADER_SIZE:
+        end = c.HEADER_SIZE + int.from_bytes(buffer[:3], "big")
+        if len(buffer) < end:
+            return
+        yield buffer[3] & c.KIND_MASK, bytes(buffer[c.HEADER_SIZE : end])
+        del buffer[:end]
+
+
+class PairPump(StreamPump):
+    """A pump whose other end is an agent in the same thread. `cut_after`: so many waits from now the link is cut."""
+
+    cut_after: "int | None" = None
+
+    def __init__(self, desktop_number: int, end: AgentEnd) -> None:
+        mine, theirs = pair()
+        identity = Identity(b"desktop %8d" % desktop_number, f"D{desktop_number + 1}")
+        self.contents = CountingSession(identity, bytes([desktop_number]) * 16)
+        super().__init__(mine, self.contents)
+        self.end, self._me = end, identity
+        self.service = end.agent.attach(theirs, errors=LinkError)
+
+    def handshake(self) -> Connection:
+        """Pair at the first meeting, then prove. Returns the open connection."""
+        key = self.end.keys.get(self._me.id)
+        event = self._event()
+        assert event[0] == GREETED, event
+        if key is None:
+            self.session.pair_by_cable(bytes(self._me.id) + bytes(16))
+            event = self._event()
+            assert event[0] == PAIRED, event
+            key = self.end.keys[self._me.id] = bytes(event[2])
+        self.session.prove(key)
+        event = self._event()
+        assert event[0] == READY, event
+        return Connection(self, event[1])
+
+    def _event(self) -> "tuple[Any, ...]":
+        while (event := self.session.next_event()) is None:
+            self.step(None)
+        return event
+
+    def step(self, timeout: "float | None" = None) -> bool:
+        if self.cut_after is not None and timeout != 0:
+            if not self.cut_after:
+                self.link.close()
+                raise Cut
+            self.cut_after -= 1
+        moved = bool(self._write())
+        while self.service.poll():
+            moved = True
+        moved = bool(self._read()) or moved
+        if not moved and timeout != 0:
+            assert not self.service.closed, self.service.reason
+            raise AssertionError("both ends wait for each other")
+        return moved
+
+    def end_session(self) -> None:
+        """Hang up, and let the agent notice."""
+        self.link.close()
+        try:
+            while not self.service.closed:
+                self.service.poll()
+        except LinkLost:
+            pass
+
+
+__all__ = ["AgentEnd", "Cut", "PairPump"]
