@@ -280,11 +280,11 @@ class ServiceManager:
             meta = opened(enabled.location, enabled.type, len(store.units), store.store_id())
         return OpenType(enabled, store, meta)
 
-    @staticmethod
-    def _options(partner: Partnership, enabled: EnabledType, max_delete: float | None) -> "SyncOptions":
+    def _options(self, partner: Partnership, enabled: EnabledType, max_delete: float | None) -> "SyncOptions":
         from cradle_desktop.sync.report import SyncOptions
 
         options = SyncOptions(policy=enabled.policy, direction=enabled.direction, partner=partner.name)  # type: ignore[arg-type]
+        options.decisions = self.conflicts.decisions(partner.name, enabled.type)
         if max_delete is not None:
             options.max_delete = max_delete
         return options

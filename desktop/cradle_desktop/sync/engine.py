@@ -6,7 +6,7 @@ the first visible thing happens. A sync in which nothing moved costs two request
 """
 
 from cradle_desktop.connection import Connection
-from cradle_desktop.sync.remote import RemoteReplica
+from cradle_desktop.sync.remote import RemoteReplica, worth_telling
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.sync.detect import Scan, detect
@@ -33,6 +33,7 @@ def synchronize(
     recover(store, meta)
     observer.progress("scan", 0, 0, 0, 0)
     scan = detect(store, meta)
+    scan.skipped = worth_telling(scan.skipped, store.type, meta)
     remote.finish()
     if _nothing_moved(meta, remote, scan):
         result = TypeResult(store.type)
@@ -53,6 +54,7 @@ def preview(connection: Connection, store: ObjectStore, meta: Metadata, options:
     looking = Overlay(meta)
     remote = RemoteReplica(connection, looking, store.type, preview=True)
     scan = detect(store, looking, look_only=True)
+    scan.skipped = worth_telling(scan.skipped, store.type, looking)
     remote.finish()
     planned = make_plan(store, looking, remote, options, scan)
     remote.close()

@@ -59,13 +59,13 @@ def make_plan(store: ObjectStore, meta: Metadata, remote: RemoteReplica, options
     plan = Plan(options.partner)
     there = f"on {remote.name}: "
     plan.skipped = [(identity, STATUS_TEXT.get(status, "")) for identity, status in scan.skipped]
-    plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for status, identity in remote.skipped]
+    plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in remote.skipped]
     overlay, skipped = Overlay(meta), set[bytes]()
     news = not meta.knowledge.contains(remote.knowledge)
     if news and options.direction != "to-device":
         arrivals = Arrivals(
             overlay, remote.knowledge, options.policy, store.holds(1), lambda unsure: _hash_both(store, remote, unsure),
-            store.type,
+            store.type, {item_id: take for (item_id, _), take in options.decisions.items()},
         )  # fmt: skip
         arrivals.plan(remote.changes(meta.knowledge), plan)
         skipped = arrivals.skipped

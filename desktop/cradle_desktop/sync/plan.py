@@ -132,11 +132,12 @@ class Arrivals:
     holds_mode: bool
     hash_both: Callable[[list[tuple[Change, Item]]], dict[bytes, tuple[bytes, bytes]]]
     type: str = "files"
+    decisions: dict[bytes, str] = field(default_factory=dict)
     skipped: set[bytes] = field(default_factory=set)
 
     def plan(self, changes: list[Change], plan: Plan) -> None:
         """Judge all changes, resolve what clashes and fill in steps, tail and waiting conflicts."""
-        resolver = Resolver(self.meta, self.made, self.policy, self.type)
+        resolver = Resolver(self.meta, self.made, self.policy, self.type, self.decisions)
         by_id = {change.id: change for change in changes}
         later: list[Change] = []
         for change, verdict, item in self._judged(changes):

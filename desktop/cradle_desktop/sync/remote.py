@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 
 from cradle_desktop.connection import HIGH_WATER, Connection
-from cradle_protocol.errors import BAD_MESSAGE, RemoteError
+from cradle_protocol.errors import BAD_MESSAGE, NOT_ALLOWED, RemoteError
 from cradle_protocol.sync.change import Change, remap
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
@@ -93,7 +93,8 @@ class RemoteReplica:
         parts = [bytes(body) for _, body, _ in self.connection.replies(self._opening)]
         reply = SyncOpenReply.from_bytes(b"".join(parts))
         self.channel, self.store_id, self.objects = reply.channel, reply.store_id, reply.objects
-        self.replica_id, self.skipped = reply.replica_id, reply.skipped
+        self.replica_id = reply.replica_id
+        self.skipped = worth_telling([(path, status) for status, path in reply.skipped], self.type, self.meta)
         self.holds_mode = bool(reply.flags & c.UNITS_MODE)
         self._ours = [self.meta.key_of(replica) for replica in reply.replicas]
         self._theirs: dict[int, int] = {ours: k for k, ours in enumerate(self._ours)}
@@ -203,6 +204,19 @@ class RemoteReplica:
     def close(self) -> None:
         """Close the channel."""
         self.connection.call(c.SYNC_CLOSE, SyncClose(self.channel).to_bytes())
+
+
+def worth_telling(skipped: list[tuple[str, int]], type_name: str, meta: Metadata) -> list[tuple[str, int]]:
+    """What a scan left out, but for links, pipes and devices that were never objects: nobody expects those to sync."""
+    return [
+        (identity, status)
+        for identity, status in skipped
+        if status != NOT_ALLOWED or _alive(meta.get(item_id(type_name, identity)))
+    ]
+
+
+def _alive(item: Item | None) -> bool:
+    return item is not None and not item.dead
 
 
 def _change(record: tuple[Any, ...], type_name: str) -> Change:

@@ -20,6 +20,7 @@ class SyncOptions:
     direction    which way changes flow
     max_delete   largest share of a side's objects, in percent, that may be deleted without asking
     partner      name of the device, for the plan's words
+    decisions    {(item id, unit): "desktop", "device" or "both"} that the user chose for conflicts that waited
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class SyncOptions:
         partner: str = "device",
     ) -> None:
         self.policy, self.direction, self.max_delete, self.partner = policy, direction, max_delete, partner
+        self.decisions: dict[tuple[bytes, int], str] = {}
 
 
 class Counts:

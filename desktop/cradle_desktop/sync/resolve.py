@@ -57,13 +57,20 @@ class Outcome:
 class Resolver:
     """Resolves clashes of one pass from a device to this desktop.
 
-    meta: what this desktop holds, with the pass so far; made: the device's made-with knowledge, in our keys.
+    meta: what this desktop holds, with the pass so far; made: the device's made-with knowledge, in our keys;
+    decisions: what the user chose for conflicts that waited.
     """
 
     meta: Overlay
     made: Knowledge
     policy: Policy
     type: str = "files"
+    decisions: dict[bytes, str] = field(default_factory=dict)
+
+    def _policy(self, item_id: bytes) -> str:
+        """What the user decided for this very item, else what holds for all. Of both, the desktop's stays in place."""
+        choice = self.decisions.get(item_id, self.policy)
+        return "desktop" if choice == "both" else choice
 
     def resolve(self, change: Change, local: Item, last: bool) -> Outcome:
         """`last`: the pass has arrived, so the targets of moves are known if they ever will be."""
@@ -87,12 +94,23 @@ class Resolver:
 
     def _revive(self, alive: Item, change: Change, deleter: str, counted: bool = True) -> Outcome:
         """The surviving side wins with a fresh stamp on every unit. `deleter`: whose delete is undone by that."""
-        if self._leaves():
+        if self._leaves(alive.id):
             return Outcome(waits=True)
         new = alive.copy()
+        if counted and self.decisions.get(alive.id) == deleter:
+            return self._delete_after_all(new, deleter)
         new.live(self.meta.next_version(), alive.values)
         kind = "update-delete" if deleter == "device" else "delete-update"
         return Outcome([new], [self._deleted(new, kind, deleter)] if counted else [])
+
+    def _delete_after_all(self, item: Item, deleter: str) -> Outcome:
+        """The user has decided for the delete: the edited version is what is displaced."""
+        editor = "desktop" if deleter == "device" else "device"
+        kind = "update-delete" if deleter == "device" else "delete-update"
+        held = item.identity if editor == "desktop" else item.id
+        lost = Lost(item.identity, item.id, 0, kind, editor, item.values[0], held)
+        item.die(self.meta.next_version())
+        return Outcome([item], [lost])
 
     # -- two edits
 
@@ -122,23 +140,23 @@ class Resolver:
         """(winning value, what was displaced), or None where the policy leaves conflicts alone."""
         if UNKNOWN in (value, local.values[u]):
             return value or local.values[u], []
-        if self._leaves():
+        if self._leaves(local.id):
             return None
-        mine = self._mine(local.identity, local.values[u], local.versions[u], value, change.versions[u])
+        mine = self._mine(local, local.values[u], local.versions[u], value, change.versions[u])
         loser = value if mine else local.values[u]
         side = "device" if mine else "desktop"
         held = local.id if mine else local.identity
         lost = Lost(local.identity, local.id, u, "update-update", side, loser, held)
         return (local.values[u] if mine else value), [lost]
 
-    def _mine(self, identity: str, ours: bytes, our_version: Version, theirs: bytes, their_version: Version) -> bool:
+    def _mine(self, item: Item, ours: bytes, our_version: Version, theirs: bytes, their_version: Version) -> bool:
         """Does the local value win over the incoming one?"""
         if DIRECTORY in (ours, theirs):
-            return (ours == DIRECTORY) == self.has_children(identity)
+            return (ours == DIRECTORY) == self.has_children(item.identity)
         our_role, their_role = self._role(our_version), self._role(their_version)
         if our_role == their_role:
             return (digest_of(ours) or ours) > (digest_of(theirs) or theirs)
-        return (self.policy == "desktop") == our_role
+        return (self._policy(item.id) == "desktop") == our_role
 
     def has_children(self, identity: str) -> bool:
         """Does anything live below this path?"""
@@ -148,14 +166,14 @@ class Resolver:
     def _role(self, version: Version) -> bool:
         return is_desktop(self.meta.replicas[version[1]])
 
-    def _leaves(self) -> bool:
-        return self.policy in ("skip", "ask")
+    def _leaves(self, item_id: bytes) -> bool:
+        return self._policy(item_id) in ("skip", "ask")
 
     # -- an edit of an object that was moved away
 
     def _follow(self, alive: Item, link: Link, editor: str, last: bool) -> Outcome:
         """`alive` was edited under its old path while the other side moved it as `link` says."""
-        if self._leaves():
+        if self._leaves(alive.id):
             return Outcome(waits=True)
         if not last:
             return Outcome(waits=True, later=True)
@@ -204,7 +222,7 @@ class Resolver:
             if target.dead or UNKNOWN in (ours, moved) or EQUAL in (compare(ours, moved), compare(ours, there)):
                 continue
             clean = compare(there, moved) == EQUAL and knows(side, moved_version)
-            edit_wins = clean or self._mine(alive.identity, ours, alive.versions[u], there, target.versions[u])
+            edit_wins = clean or self._mine(alive, ours, alive.versions[u], there, target.versions[u])
             if not clean:
                 loser = there if edit_wins else ours
                 owner = self._owner(editor, edit_wins)
