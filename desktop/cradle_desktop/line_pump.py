@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cradle_desktop.capture import Capture
     from cradle_desktop.pump import Chunk
     from cradle_hardware.link import Link
-    from cradle_protocol.wire.session import Session
+    from cradle_protocol.wire.desktop_session import DesktopSession
 
 # Bytes of one read from a serial line: at 12 Mbaud the line brings no more in 10 ms.
 LINE_READ = 16384
@@ -47,7 +47,7 @@ class LinePump(Pump):
     def __init__(
         self,
         link: "Link",
-        session: "Session",
+        session: "DesktopSession",
         console: "Callable[[bytes], None]",
         capture: "Capture | None" = None,
     ) -> None:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.capture import Capture
     from cradle_hardware.link import Link
-    from cradle_protocol.wire.session import Session
+    from cradle_protocol.wire.desktop_session import DesktopSession
 
     Chunk = bytes | bytearray | memoryview
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Pump:
     """What both pumps share: the queue of what waits to go out, and the counts."""
 
-    def __init__(self, link: "Link", session: "Session", capture: "Capture | None" = None) -> None:
+    def __init__(self, link: "Link", session: "DesktopSession", capture: "Capture | None" = None) -> None:
         self.link, self.session, self.capture = link, session, capture
         self._out = Outbox()
 
@@ -57,7 +57,7 @@ class Pump:
 class StreamPump(Pump):
     """For TCP, TLS, USB bulk and memory: straight from and into the session's own buffers."""
 
-    def __init__(self, link: "Link", session: "Session", capture: "Capture | None" = None) -> None:
+    def __init__(self, link: "Link", session: "DesktopSession", capture: "Capture | None" = None) -> None:
         super().__init__(link, session, capture)
         self._lost: LinkLost | None = None  # writing failed; the peer's last words may still be there to read
 

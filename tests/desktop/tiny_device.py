@@ -9,7 +9,8 @@ from cradle_hardware.link import Link, LinkError
 from cradle_protocol.errors import NO_STORE, WRONG_CODE, ProtocolError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events as e
-from cradle_protocol.wire.session import Identity, Session
+from cradle_protocol.wire.device_session import DeviceSession
+from cradle_protocol.wire.handshake import Identity
 
 KEY = bytes(range(32))
 DEVICE_ID = b"D" * 16
@@ -30,7 +31,7 @@ class TinyDevice:
         self, link: Link, key: bytes | None = KEY, flags: int = 0, pake: Any = None, special: Behaviour | None = None
     ) -> None:
         self.link, self.key, self.flags, self.pake, self.special = link, key, flags, pake, special
-        self.session = Session(False, Identity(DEVICE_ID, "kiosk", "tiny 1"), os.urandom(16), 1 << 20, link.binding)
+        self.session = DeviceSession(Identity(DEVICE_ID, "kiosk", "tiny 1"), os.urandom(16), 1 << 20, link.binding)
         self.heard: list[tuple[int, int]] = []
         self.stopped = False
         self.thread = threading.Thread(target=self._run, daemon=True)

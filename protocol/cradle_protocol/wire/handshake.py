@@ -2,8 +2,8 @@
 
 Theory of operation. A table of each end says which message is expected in which state; what is not in it is refused.
 A state in which a request of ours is out belongs to the desktop (`desktop_session`), one in which the owner has to
-decide belongs to the device (`device_session`). The owner decides between two events (`greet`, `accept`, `confirm_pairing`,
-`refuse` ...), so this object never has to ask for a key, a code or a limit, and never waits.
+decide belongs to the device (`device_session`). The owner decides between two events (`greet`, `accept`, `refuse` ...),
+so this object never has to ask for a key, a code or a limit, and never waits.
 
     desktop  FRESH -HELLO_REPLY-> GREETED -prove-> PROVING -PROOF_REPLY-> OPEN
              GREETED -pair_by_cable-> PAIRING -PAIR_DONE-> GREETED

@@ -14,7 +14,7 @@ from cradle_protocol.errors import (
 )
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
-from cradle_protocol.wire.handshake import CLOSED, DECIDING, OPEN, Handshake, Identity, error_body
+from cradle_protocol.wire.handshake import CLOSED, DECIDING, OPEN, Handshake, Identity, Peer, error_body
 from cradle_protocol.wire.messages.session import Error
 from cradle_protocol.wire.stream import MessageReader, message_header
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Event = tuple[Any, ...]
     Body = "Bytes | list[Bytes]"
+
+__all__ = ["Identity", "Peer", "Session"]
 
 NOTICES = (c.NOTICE_CHANGED, c.NOTICE_STATUS, c.NOTICE_CONSOLE)
 

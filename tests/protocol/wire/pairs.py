@@ -3,7 +3,9 @@
 from cradle_protocol.compat import sha256
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
-from cradle_protocol.wire.session import Identity, Session
+from cradle_protocol.wire.desktop_session import DesktopSession
+from cradle_protocol.wire.device_session import DeviceSession
+from cradle_protocol.wire.handshake import Identity
 
 KEY = b"k" * 32
 DESKTOP = Identity(b"D" * 16, "desk")
@@ -30,8 +32,8 @@ class Pair:
     """A desktop and a device session. `step` is how many bytes cross at once (0: all there are)."""
 
     def __init__(self, key=KEY, flags=c.CABLE, step=0, bindings=(b"", b""), max_message=4096, max_requests=4):
-        self.desktop = Session(True, DESKTOP, b"1" * 16, max_message, bindings[0])
-        self.device = Session(False, DEVICE, b"2" * 16, max_message, bindings[1])
+        self.desktop = DesktopSession(DESKTOP, b"1" * 16, max_message, bindings[0])
+        self.device = DeviceSession(DEVICE, b"2" * 16, max_message, bindings[1])
         self.key, self.flags, self.step, self.max_requests = key, flags, step, max_requests
         self.code = "123456"
         self.events = {True: [], False: []}

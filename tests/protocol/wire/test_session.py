@@ -5,8 +5,8 @@ from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import LocalError, RemoteError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
+from cradle_protocol.wire.device_session import DeviceSession
 from cradle_protocol.wire.messages.session import Error, Hello
-from cradle_protocol.wire.session import Session
 from cradle_protocol.wire.stream import message_header
 from protocol.wire.checks import raises
 from protocol.wire.pairs import DESKTOP, DEVICE, KEY, TYPES, Pair, PlainPake
@@ -223,7 +223,7 @@ def test_ce26_proof_of_another_session_is_refused():
     """The desktop's proof, recorded, is no good once the device's nonce is another one."""
     first = Pair().open()
     recorded = first.crossed[True]
-    device = Session(False, DEVICE, b"3" * 16, 4096)
+    device = DeviceSession(DEVICE, b"3" * 16, 4096)
     device.receive_data(recorded)
     assert device.next_event()[0] == events.GREETED
     device.greet(KEY, c.CABLE)
