@@ -9,7 +9,7 @@ import time
 from cradle_device import pairing, sync_handlers, system
 from cradle_device.partnership import Partnerships
 from cradle_device.replica import Replica
-from cradle_device.runner import LineService, StreamService
+from cradle_device.runner import StreamService
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import LocalError
 from cradle_protocol.wire import constants as c
@@ -127,7 +127,13 @@ class Agent:
         On a stream that is one too many the session is refused; where there is no room even for that, the link is
         closed at once.
         """
-        service = StreamService(self, link, errors) if link.reliable else LineService(self, link, errors)
+        service: Service
+        if link.reliable:
+            service = StreamService(self, link, errors)
+        else:
+            from cradle_device.line import LineService  # an agent on a network needs no link machine
+
+            service = LineService(self, link, errors)
         self._services = [one for one in self._services if not one.closed]
         if len(self._services) >= self.sessions + _HALLWAY:
             service.close("too many connections")

@@ -22,8 +22,8 @@ from cradle_protocol.errors import (
 )
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.wire import events
+from cradle_protocol.wire.device_session import DeviceSession
 from cradle_protocol.wire.handshake import CLOSED, OPEN
-from cradle_protocol.wire.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Conversation:
     def __init__(self, agent: "Agent", flags: int = 0, binding: bytes = b"") -> None:
         self.agent = agent
         self.flags = flags
-        self.session = Session(False, agent.identity, agent.nonce(), agent.limits.max_message, binding)
+        self.session = DeviceSession(agent.identity, agent.nonce(), agent.limits.max_message, binding)
         self.channels: dict[int, Channel] = {}
         self.passing: "Channel | None" = None  # of the last PASS: where APPLY belongs
         self.batch: "Batch | None" = None

@@ -12,9 +12,10 @@ from cradle_protocol.sync.values import DIRECTORY, file_value
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
+from cradle_protocol.wire.desktop_session import DesktopSession
+from cradle_protocol.wire.handshake import Identity
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.messages import sync as m
-from cradle_protocol.wire.session import Identity, Session
 
 KEY = b"k" * 32
 DESKTOP = Identity(b"D" * 16, "desk")
@@ -228,7 +229,7 @@ class Hand:
     def __init__(self, agent, step=0, key=KEY):
         self.agent, self.pipe = agent, Pipe(step)
         self.service = agent.attach(self.pipe)
-        self.session = Session(True, DESKTOP, b"n" * 16, 4096)
+        self.session = DesktopSession(DESKTOP, b"n" * 16, 4096)
         self.events = []
         self.run()
         if key is None:

@@ -1,4 +1,9 @@
-"""The agent as a desktop meets it: sessions, scans, changes, contents, batches."""
+"""The agent as a desktop meets it: sessions, scans, changes, contents, batches.
+
+CPython only: both halves and their sources do not fit a board's heap at once. `test_board` has the agent alone there.
+"""
+
+import pytest
 
 from cradle_protocol.errors import BAD_MESSAGE, CHANGED, LIMIT, MISMATCH, NO_ROOM, NO_STORE, NO_TYPE, NOT_ALLOWED, STALE
 from cradle_protocol.sync.item import item_id
@@ -10,6 +15,8 @@ from cradle_protocol.wire import events
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.messages import sync as m
 from device.hands import DESKTOP, REPLICA, Failed, Hand, LittleStore, make_agent
+
+pytestmark = pytest.mark.timeout(60)
 
 BIG = bytes(range(256)) * 40
 

@@ -1,0 +1,100 @@
+"""CPython only: makes one small file of everything a board loads. Changes names and leaves things out, never what runs.
+
+Theory: on a heap without an operating system every function, name and module costs. So the modules of both packages
+are joined in the order of their imports; what is only for types, for CPython or for nobody is left out; integers
+stand where their names stood; private names, parameters and the attributes of our own classes become short ones that
+all share. What a user's program may name keeps its name, in a stub module per public module. Nothing is inlined or
+reordered: the source remains the truth, and the tests run on both.
+
+Usage: python device/bundle/make.py FOLDER
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+from join import BUNDLE, LATER, PUBLIC, Joiner, bound
+from shorten import Shorten, attributes, prune
+from strip import arguments
+
+
+def public_names(trees: "dict[str, ast.Module]") -> "set[str]":
+    """What a user's program may name: globals, attributes and parameters of the public modules."""
+    found: set[str] = set()
+    for name in PUBLIC:
+        for statement in trees[name].body:
+            found.update(bound(statement))
+            for node in ast.walk(statement):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+                    found.add(node.name)
+                    found.update(one.arg for one in arguments(node.args))
+                elif isinstance(node, ast.ClassDef):
+                    found.update(name for inner in node.body for name in bound(inner))
+                elif isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                    found.update(one.arg for one in arguments(node.args))
+                elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                    found.add(node.attr)
+    return {name for name in found if not name.startswith("_") and name != "self"}
+
+
+def stubs(joiner: Joiner) -> "dict[str, str]":
+    """Dotted name -> source of the small modules through which a program finds the public names."""
+    found = {}
+    for name in PUBLIC:
+        module = joiner.modules[name]
+        lines = []
+        for public, place in module.names.items():
+            if place != (name, public) or public.startswith("_"):
+                continue
+            if place in joiner.constants:
+                lines.append("%s = %d" % (public, joiner.constants[place]))
+            elif not _foreign_import(module.tree, public):
+                lines.append("from %s import %s as %s" % (BUNDLE, joiner.new[place], public))
+        found[name] = "\n".join(lines) + "\n"
+    return found
+
+
+def _foreign_import(tree: ast.Module, name: str) -> bool:
+    return any(isinstance(one, ast.Import | ast.ImportFrom) and name in bound(one) for one in tree.body)
+
+
+def bundle() -> "dict[str, str]":
+    """Dotted name -> source: the bundle, its stubs, and the packages that hold them."""
+    joiner = Joiner()
+    keep = public_names(joiner.trees)
+    first, later = joiner.run()
+    tree = ast.fix_missing_locations(ast.Module(first + later, []))
+    files = stubs(joiner)
+    roots: set[str] = set()
+    for text in files.values():
+        roots.update(line.split()[3] for line in text.splitlines() if line.startswith("from"))
+    prune(tree, keep | roots)
+    names = attributes(tree, keep)
+    own = {name for statement in first if statement in tree.body for name in bound(statement)}
+    tree.body = [one for one in first + later if one in tree.body]
+    late = [one for one in tree.body if one in later]
+    wanted = sorted({node.id for one in late for node in ast.walk(one) if isinstance(node, ast.Name)} & own)
+    tree = Shorten(tree, names, keep).visit(tree)
+    files[BUNDLE] = _text([one for one in tree.body if one not in late])
+    files[LATER] = "from %s import %s\n" % (BUNDLE, ", ".join(wanted)) + _text(late)
+    for name in list(files):
+        while "." in name:
+            name = name.rpartition(".")[0]
+            files.setdefault(name + ".__init__", "")
+    return files
+
+
+def _text(statements: "list[ast.stmt]") -> str:
+    return ast.unparse(ast.fix_missing_locations(ast.Module(statements, [])))
+
+
+def main(target: str) -> None:
+    """Write the files below a folder, for `mpy-cross`."""
+    for name, text in bundle().items():
+        path = Path(target, *name.split(".")).with_suffix(".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

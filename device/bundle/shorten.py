@@ -1,0 +1,144 @@
+"""CPython only: leaves out what nothing names, and makes names short that no program of a board's owner can see."""
+
+import ast
+import builtins
+import io
+import types
+
+from join import bound, short_names
+from strip import arguments
+
+# Objects of MicroPython's own, and names in its modules; nothing of ours that is called so is renamed.
+_FOREIGN = (
+    str, bytes, bytearray, memoryview, list, dict, set, tuple, int, float, io.FileIO, io.BytesIO, OSError,
+    types.GeneratorType,
+)  # fmt: skip
+_FOREIGN_NAMES = """
+    readinto recv_into setblocking ipoll poll register unregister modify ticks_ms ticks_diff ticks_add sleep_ms accept
+    bind listen connect send recv sendall getaddrinfo setsockopt socket errno digest update hexdigest stat lstat listdir
+    ilistdir mkdir rmdir rename remove unlink statvfs urandom time gmtime monotonic_ns crc32 hexlify unhexlify pack
+    pack_into unpack unpack_from sha256 fileno setraw tcgetattr tcsetattr wrap_socket load_cert_chain SSLContext uname
+    platform implementation name version exit argv path modules unique_id const collect sleep run buffer stdin stdout
+"""
+
+
+def _strings(tree: ast.AST) -> "set[str]":
+    """Every string constant: what is looked up by name must keep it."""
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def _used(tree: ast.AST) -> "dict[str, int]":
+    """How often each name is loaded, as a name or as an attribute."""
+    found: dict[str, int] = {}
+    for node in ast.walk(tree):
+        name = None
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            name = node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            name = node.attr
+        if name is not None:
+            found[name] = found.get(name, 0) + 1
+    return found
+
+
+def _is_abstract(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.FunctionDef) or len(statement.body) != 1:
+        return False
+    only = statement.body[0]
+    return isinstance(only, ast.Raise) and isinstance(only.exc, ast.Name) and only.exc.id == "NotImplementedError"
+
+
+def prune(tree: ast.Module, keep: "set[str]") -> None:
+    """Leave out functions, methods and assignments that nothing names, and methods that only say they are missing."""
+    count = 0
+    while count != len(list(ast.walk(tree))):
+        count = len(list(ast.walk(tree)))
+        used, named = _used(tree), keep | _strings(tree)
+        tree.body = [one for one in tree.body if _wanted(one, False, used, named)]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                node.body = [one for one in node.body if _wanted(one, True, used, named)] or [ast.Pass()]
+
+
+def _wanted(statement: ast.stmt, method: bool, used: "dict[str, int]", named: "set[str]") -> bool:
+    """Does anything outside of it name what this statement makes?"""
+    if method and _is_abstract(statement):
+        return False
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        name = statement.name
+        inside = _used(statement).get(name, 0)
+    elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name) and not method:
+        name, inside = statement.targets[0].id, 0
+    else:
+        return True
+    return name.startswith("__") or name in named or used.get(name, 0) > inside
+
+
+def attributes(tree: ast.Module, keep: "set[str]") -> "dict[str, str]":
+    """{attribute of our own classes: short name}, the most used first."""
+    foreign = set(_FOREIGN_NAMES.split()) | set(dir(builtins))
+    for kind in _FOREIGN:
+        foreign.update(dir(kind))
+    own: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            own.update(name for statement in node.body for name in bound(statement))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own.add(node.attr)
+    used = _used(tree)
+    own -= foreign | keep | _strings(tree)
+    names = sorted([name for name in own if not name.startswith("__")], key=lambda name: -used.get(name, 0))
+    taken = foreign | keep | _strings(tree) | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    fresh = (name for name in short_names("") if name not in taken)
+    return {name: next(fresh) for name in names}
+
+
+class Shorten(ast.NodeTransformer):
+    """Attributes by a map; parameters by their place, where nobody calls them by name."""
+
+    def __init__(self, tree: ast.Module, names: "dict[str, str]", keep: "set[str]") -> None:
+        self.names = names
+        self.named = {k.arg for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords} | keep
+        self.depth = 0
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        node.attr = self.names.get(node.attr, node.attr)
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                statement.name = self.names.get(statement.name, statement.name)
+            elif isinstance(statement, ast.Assign):
+                for target in statement.targets:
+                    if isinstance(target, ast.Name):
+                        target.id = self.names.get(target.id, target.id)
+        self.generic_visit(node)
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        if self.depth == 0:
+            self._parameters(node)
+        self.depth += 1
+        self.generic_visit(node)
+        self.depth -= 1
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+
+    def _parameters(self, function: ast.FunctionDef) -> None:
+        order, taken = [], set()
+        for node in ast.walk(function):
+            if isinstance(node, ast.FunctionDef | ast.Lambda):
+                order += [one.arg for one in arguments(node.args) if one.arg not in order]
+            if isinstance(node, ast.Name):
+                taken.add(node.id)
+        taken.update(order)
+        fresh = (name for name in short_names("") if name not in taken)
+        new = {name: next(fresh) for name in order if name not in self.named}
+        for node in ast.walk(function):
+            if isinstance(node, ast.arg):
+                node.arg = new.get(node.arg, node.arg)
+            elif isinstance(node, ast.Name):
+                node.id = new.get(node.id, node.id)

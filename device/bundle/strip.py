@@ -1,0 +1,118 @@
+"""CPython only: which modules go on a board, and what of them only type checkers, readers, CPython or desktops see."""
+
+import ast
+from pathlib import Path
+
+FOLDERS = (Path(__file__).parents[2] / "protocol", Path(__file__).parents[1])
+DESKTOP_ONLY = '"""CPython only'
+
+
+def board_modules() -> "dict[str, ast.Module]":
+    """Dotted name -> tree of what goes on a board."""
+    found = {}
+    for folder in FOLDERS:
+        for path in sorted(folder.glob("cradle_*/**/*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            text = path.read_text(encoding="utf-8")
+            if not text.startswith(DESKTOP_ONLY):
+                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(text)
+    return found
+
+
+class Strip(ast.NodeTransformer):
+    """Takes away what only type checkers, readers and CPython see."""
+
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        """Rows of a table that a key (True, ...) gives to the desktop's role are not for a board."""
+        self.generic_visit(node)
+        pairs = [pair for pair in zip(node.keys, node.values, strict=True) if not _is_desktops(pair[0])]
+        node.keys, node.values = [key for key, _ in pairs], [value for _, value in pairs]
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Sentences about the other end's errors: a desktop has its own for each status."""
+        self.generic_visit(node)
+        text = ast.unparse(node.func)
+        if text == "STATUS_TEXT.get":
+            return ast.Constant("")
+        if text in ("RemoteError", "StoreError") and len(node.args) == 2:
+            node.args.pop()
+        return node
+
+    def visit_If(self, node: ast.If) -> "ast.AST | list[ast.stmt] | None":
+        self.generic_visit(node)
+        known = _truth(node.test)
+        if known is None:
+            return node
+        return node.body if known else node.orelse
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        self.generic_visit(node)
+        known = _truth(node.test)
+        return node if known is None else node.body if known else node.orelse
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> "ast.AST | None":
+        if node.value is None:
+            return None
+        return ast.copy_location(ast.Assign([node.target], self.visit(node.value)), node)
+
+    def visit_Assign(self, node: ast.Assign) -> "ast.AST | None":
+        name = node.targets[0].id if isinstance(node.targets[0], ast.Name) else ""
+        if name in ("TYPE_CHECKING", "__all__", "__slots__"):
+            return None
+        if name == "STATUS_TEXT":
+            return None
+        self.generic_visit(node)
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> "ast.AST | None":
+        if isinstance(node.value, ast.Constant):
+            return None
+        self.generic_visit(node)
+        return node
+
+    def visit_Assert(self, node: ast.Assert) -> None:
+        return None
+
+    def visit_FunctionDef(self, node: "ast.FunctionDef | ast.AsyncFunctionDef") -> "ast.AST | None":
+        if node.name in ("__repr__", "__eq__", "__hash__"):
+            return None  # for tests and debuggers
+        node.returns = None
+        for argument in arguments(node.args):
+            argument.annotation = None
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> "ast.AST | None":
+        return self.visit_FunctionDef(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
+
+def _is_desktops(key: "ast.expr | None") -> bool:
+    first = key.elts[0] if isinstance(key, ast.Tuple) and key.elts else None
+    return isinstance(first, ast.Constant) and first.value is True
+
+
+def arguments(args: ast.arguments) -> "list[ast.arg]":
+    extra = [one for one in (args.vararg, args.kwarg) if one is not None]
+    return args.posonlyargs + args.args + args.kwonlyargs + extra
+
+
+def _truth(test: ast.expr) -> "bool | None":
+    """What a test is on a board, where that is known."""
+    if isinstance(test, ast.Name):
+        return {"TYPE_CHECKING": False, "MICROPYTHON": True}.get(test.id)
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        known = _truth(test.operand)
+        return None if known is None else not known
+    if isinstance(test, ast.BoolOp):
+        values = [_truth(value) for value in test.values]
+        if isinstance(test.op, ast.Or):
+            return True if True in values else False if values == [False] * len(values) else None
+        return False if False in values else True if values == [True] * len(values) else None
+    return None
