@@ -1,4 +1,4 @@
-"""Four words by which two people see that both ends hold the same key. Not a password, not a proof between the ends."""
+"""CPython only: four words by which people see that both ends hold the same key. Neither a password nor a proof."""
 
 from cradle_protocol.compat import const, sha256
 

@@ -65,7 +65,7 @@ class ReplicasReply(Message):
 
 
 class Changes(Message):
-    """What do you have, from this id on, that this knowledge lacks? Answered by CHANGES_REPLY, then CHANGES_END."""
+    """What do you have, from this id on, that this knowledge lacks? May come in parts, like SYNC_OPEN_REPLY."""
 
     KIND = c.CHANGES
     channel: int
