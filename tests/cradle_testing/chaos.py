@@ -147,13 +147,9 @@ class Chaos:
 
     def written_since_sync(self, desk: Desk) -> None:
         """A power cut takes what the user wrote since the disk was last flushed: nobody promised that."""
-        kept = {one.content for one in desk.store.durable.values()}
-        for one in desk.store.objects.values():
-            if one.content is not None and one.content not in kept:
-                self.gone.add(one.content)
-        for one in desk.store.durable.values():  # what the user had deleted comes back; it is his again
-            if one.content is not None:
-                self.gone.discard(one.content)
+        kept = {one.content for one in desk.store.durable.values() if one.content is not None}
+        there = {one.content for one in desk.store.objects.values() if one.content is not None}
+        self.gone |= there - kept
 
     # -- what must be true
 

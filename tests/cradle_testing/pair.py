@@ -14,9 +14,10 @@ from cradle_hardware.link import LinkError, LinkLost
 from cradle_hardware.loopback import pair
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.desktop_session import DesktopSession
 from cradle_protocol.wire.events import GREETED, PAIRED, READY
 from cradle_protocol.wire.messages.records import decode_apply, decode_segment
-from cradle_protocol.wire.session import Identity, Session
+from cradle_protocol.wire.session import Identity
 
 # Messages of a world: large enough that a batch is a few of them, small enough that contents are cut into pieces.
 MAX_MESSAGE = 16384
@@ -52,11 +53,11 @@ class AgentEnd:
         return {path.name: path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file()}
 
 
-class CountingSession(Session):
+class CountingSession(DesktopSession):
     """A desktop's session that counts the bytes of contents, by decoding what goes by."""
 
     def __init__(self, me: Identity, nonce: bytes) -> None:
-        super().__init__(True, me, nonce, MAX_MESSAGE)
+        super().__init__(me, nonce, MAX_MESSAGE)
         self.count = 0
         self._space = memoryview(b"")
         self._sent, self._received = bytearray(), bytearray()

@@ -108,7 +108,7 @@ def _refresh(store: "ObjectStore", meta: "Metadata", i: bytes, stamp: bytes) -> 
     if item is None:
         return 0
     values = store.values(stamp)
-    _compare_content(store, item, values, item.stamp == stamp)
+    _compare_content(store, item, values)
     version = None
     for u in range(len(values)):
         if values[u] != item.values[u] and store.holds(u):
@@ -120,15 +120,14 @@ def _refresh(store: "ObjectStore", meta: "Metadata", i: bytes, stamp: bytes) -> 
     return 0 if version is None else 1
 
 
-def _compare_content(store: "ObjectStore", item: Item, values: "list[bytes]", same_stamp: bool) -> None:
-    """Give values[0] the digest of the content where the size alone does not tell it from the item's."""
+def _compare_content(store: "ObjectStore", item: Item, values: "list[bytes]") -> None:
+    """Give values[0] the digest of the content where its size alone does not tell it from the item's.
+
+    An item that nobody has hashed counts as changed: a crash may have come after it was sent and before that was noted.
+    """
     old, new = item.values[0], values[0]
-    if not is_lazy(new) or not is_file(old) or size_of(old) != size_of(new):
-        return
-    if not is_lazy(old):
+    if is_lazy(new) and is_file(old) and size_of(old) == size_of(new):
         values[0] = with_digest(new, store.digest(item.identity))
-    elif not same_stamp:
-        values[0] = with_digest(new, store.digest(item.identity))  # never hashed before: the touch counts as an edit
 
 
 def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes]", moves: int) -> None:
