@@ -26,8 +26,11 @@ class Output:
             self._words(text)
 
     def fail(self, text: str) -> None:
-        """An error: always shown, on one line."""
-        self._words("cradle: " + " ".join(text.split()))
+        """An error: always shown, on one line, in one style whoever wrote the sentence."""
+        words = " ".join(text.split()).removesuffix(".")
+        if words[1:2].islower():
+            words = words[0].lower() + words[1:]
+        self._words("cradle: " + words)
 
     def data(self, text: str) -> None:
         """A line of what was asked for."""

@@ -94,6 +94,7 @@ def test_the_agent_outlives_hang_ups(wire: Wire) -> None:
     assert wire.pair.equal()
 
 
+@pytest.mark.slow  # the link machine waits for half a minute before it gives up
 def test_the_agent_restarts_in_the_middle(wire: Wire) -> None:
     wire.meet()
     wire.pair.fill({"large": os.urandom(150_000)})
