@@ -20,8 +20,9 @@ FLIP = const(0x20)  # an escaped octet travels with this bit inverted
 FCS_SIZE = const(4)
 
 ESCAPES_PLAIN = b"\x7d\x7e"
-# Toward a port that may be a REPL: Ctrl-A to Ctrl-E switch and stop it, CR runs a line. None of them may ever reach it.
-ESCAPES_REPL = b"\x7d\x7e\x01\x02\x03\x04\x05\x0d"
+# Toward a port that may be a REPL: Ctrl-A to Ctrl-E switch and stop it, CR runs a line, and so does LF at a prompt of
+# MicroPython's unix port or of a shell. None of them may ever reach it.
+ESCAPES_REPL = b"\x7d\x7e\x01\x02\x03\x04\x05\x0a\x0d"
 
 TO_DEVICE = const(0xF9)  # first octet of every frame that a desktop sends
 TO_DESKTOP = const(0xFB)  # first octet of every frame that a device sends
