@@ -4,6 +4,7 @@ The USB serial port stays the board's console: what this program prints arrives 
 still stops it. To go on with a program of your own, call `agent.poll()` in its loop (examples/beside_a_loop.py).
 """
 
+import gc
 import sys
 import time
 
@@ -20,6 +21,7 @@ except ImportError:
         return b""
 
 
+gc.threshold(8192)  # a heap that is collected early is not cut into pieces
 store = FilesStore.create("/data", system.random_bytes(16))
 agent = Agent("/cradle", [store], "board", hardware=unique_id())
 agent.attach(StreamLink(sys.stdin.buffer, sys.stdout.buffer, "usb", repl=True))

@@ -8,6 +8,7 @@
 Prints `listening ADDRESS` when it can be reached.
 """
 
+import gc
 import sys
 import time
 
@@ -19,6 +20,9 @@ from cradle_protocol.errors import ProtocolError
 # Idle waits: short while something is going on, so that a line of 921600 baud never waits for us.
 BUSY_S, IDLE_S = 0.001, 0.01
 CALM = 200
+# Bytes of garbage after which it is collected, and not only when the heap is full: what lasts then lies close together,
+# and a small heap is not cut into pieces.
+GARBAGE = 8192
 
 
 def options(words):
@@ -62,6 +66,8 @@ def serve(agent, lasting):
 
 
 def main(words):
+    if hasattr(gc, "mem_free"):  # MicroPython's
+        gc.threshold(GARBAGE)
     wanted = options(words)
     root = wanted["root"]
     system.make_directory(root)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cradle_device.runner import Link
     from cradle_protocol.compat import Bytes
 
-# Frames in flight and their length: 4 KiB fill a line of 921600 baud for 45 ms, and cost a board twice that.
-_WINDOW, _INFO = (8, 512) if MICROPYTHON else (64, 2048)
+# Frames in flight and their length: 2 KiB fill a line of 115200 baud for 180 ms, and cost a board twice that.
+_WINDOW, _INFO = (4, 512) if MICROPYTHON else (64, 2048)
 _READ = 512 if MICROPYTHON else 16384
 
 

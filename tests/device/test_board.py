@@ -1,0 +1,105 @@
+"""The agent as a board has it: compiled, under MicroPython, with a small heap, at the other end of a serial line."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cradle_protocol.sync.values import is_lazy
+from device.far import FarHand
+from micropython.dual import ROOT, need
+
+pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
+
+# Bytes of .mpy for all that a board loads (design 8).
+LIMIT = 72 * 1024
+# Heap of the unix port, where an object takes twice what it takes on a board of 32 bits.
+HEAP = "256k"
+
+
+@pytest.fixture(scope="session")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make board` puts on a board."""
+    folder = tmp_path_factory.mktemp("board")
+    subprocess.run([sys.executable, str(ROOT / "device/bundle/make.py"), str(folder)], check=True)
+    for source in folder.rglob("*.py"):
+        target = source.with_suffix(".mpy")
+        subprocess.run([need("mpy-cross"), "-O3", "-s", source.name, "-o", str(target), str(source)], check=True)
+        source.unlink()
+    return folder
+
+
+@contextmanager
+def agent(board: Path, home: Path, heap: str = HEAP) -> Iterator[FarHand]:
+    """boot/unix.py on a pty; the hand is paired and its session is open."""
+    ours, theirs = pty.openpty()
+    tty.setraw(ours)
+    tty.setraw(theirs)
+    command = [need("micropython"), "-X", "heapsize=" + heap, str(ROOT / "device/boot/unix.py")]
+    command += [
+        "--listen",
+        "serial:" + os.ttyname(theirs),
+        "--root",
+        str(home / "data"),
+        "--state",
+        str(home / "state"),
+    ]
+    environment = {"PATH": "/usr/bin:/bin", "MICROPYPATH": f"{board}:.frozen"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("listening serial:")
+        yield FarHand(ours)
+        assert process.poll() is None, process.stdout.read()
+    finally:
+        process.kill()
+        output = process.communicate()[0]
+        os.close(ours)
+        os.close(theirs)
+        assert "Error" not in output, output
+
+
+def test_what_a_board_loads_is_small(board: Path) -> None:
+    sizes = {str(path.relative_to(board)): path.stat().st_size for path in board.rglob("*.mpy")}
+    assert sum(sizes.values()) < LIMIT, sizes
+
+
+def test_a_thousand_files_and_back(board: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for k in range(1000):
+        path = data / f"folder {k % 20}" / f"a file with a name {k}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % k * 20)
+    big = os.urandom(500_000)
+    (data / "big").write_bytes(big)
+    with agent(board, tmp_path) as hand:
+        opened = hand.open()
+        assert opened.objects == 1021
+        changes, end = hand.changes()
+        assert end.complete and len(changes) == 1021
+        files = [ch for ch in changes if is_lazy(ch.values[0])]
+        for at in range(0, len(files), 100):
+            got = hand.fetch([(ch.oid, ch.versions[0], 0) for ch in files[at : at + 100]])
+            for ch in files[at : at + 100]:
+                assert got[ch.oid][0] == (data / ch.identity).read_bytes()
+        for at in range(0, 160, 16):
+            more = [hand.create(f"sent/{k}", 2000 + k, b"content %d" % k) for k in range(at, at + 16)]
+            lower, upper = min(ch.id for ch in more), max(ch.id for ch in more)
+            made = [(ch, ch.identity) for ch in more]
+            assert (
+                hand.send(more, {name: b"content " + name[5:].encode() for _, name in made}, None, lower, upper) == {}
+            )
+        large = hand.create("large", 5000, big)
+        assert hand.send([large], {"large": big}, None, large.id, large.id) == {}
+        assert (data / "large").read_bytes() == big and (data / "sent/159").read_bytes() == b"content 159"
+        hand.close()
+        started = time.monotonic()
+        assert hand.open().scanned >= 1182
+        assert time.monotonic() - started < 20
