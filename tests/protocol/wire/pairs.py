@@ -8,6 +8,7 @@ from cradle_protocol.wire.device_session import DeviceSession
 from cradle_protocol.wire.handshake import Identity
 
 KEY = b"k" * 32
+MAX = 1536  # bytes of the longest body: two buffers, and little more, fit beside both halves on a board
 DESKTOP = Identity(b"D" * 16, "desk")
 DEVICE = Identity(b"B" * 16, "board", "cradle 1")
 TYPES = [("files", b"s" * 16, b"r" * 16, 7)]
@@ -31,7 +32,7 @@ class PlainPake:
 class Pair:
     """A desktop and a device session. `step` is how many bytes cross at once (0: all there are)."""
 
-    def __init__(self, key=KEY, flags=c.CABLE, step=0, bindings=(b"", b""), max_message=4096, max_requests=4):
+    def __init__(self, key=KEY, flags=c.CABLE, step=0, bindings=(b"", b""), max_message=MAX, max_requests=4):
         self.desktop = DesktopSession(DESKTOP, b"1" * 16, max_message, bindings[0])
         self.device = DeviceSession(DEVICE, b"2" * 16, max_message, bindings[1])
         self.key, self.flags, self.step, self.max_requests = key, flags, step, max_requests

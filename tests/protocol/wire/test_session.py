@@ -9,7 +9,7 @@ from cradle_protocol.wire.device_session import DeviceSession
 from cradle_protocol.wire.messages.session import Error, Hello
 from cradle_protocol.wire.stream import message_header
 from protocol.wire.checks import raises
-from protocol.wire.pairs import DESKTOP, DEVICE, KEY, TYPES, Pair, PlainPake
+from protocol.wire.pairs import DESKTOP, DEVICE, KEY, MAX, TYPES, Pair, PlainPake
 
 STEPS = (0, 1, 7)
 LONG = 2000 if MICROPYTHON else 50000
@@ -30,9 +30,9 @@ def test_request_and_reply_in_parts():
         number = pair.desktop.request(c.APPLY, [b"one", b"two"], True)
         pair.run()
         assert pair.last(False) == (events.REQUEST, c.APPLY, number, b"onetwo", True)
-        assert pair.desktop.request(c.APPLY, b"x" * 3000, False, number) == number
+        assert pair.desktop.request(c.APPLY, b"x" * 1500, False, number) == number
         pair.run()
-        assert pair.last(False) == (events.REQUEST, c.APPLY, number, b"x" * 3000, False)
+        assert pair.last(False) == (events.REQUEST, c.APPLY, number, b"x" * 1500, False)
         pair.device.reply(number, c.APPLY_REPLY, b"ok", True)
         pair.device.reply(number, c.APPLY_REPLY, memoryview(b"done"))
         pair.run()
@@ -223,7 +223,7 @@ def test_ce26_proof_of_another_session_is_refused():
     """The desktop's proof, recorded, is no good once the device's nonce is another one."""
     first = Pair().open()
     recorded = first.crossed[True]
-    device = DeviceSession(DEVICE, b"3" * 16, 4096)
+    device = DeviceSession(DEVICE, b"3" * 16, MAX)
     device.receive_data(recorded)
     assert device.next_event()[0] == events.GREETED
     device.greet(KEY, c.CABLE)
@@ -262,8 +262,8 @@ def test_too_long_before_and_after_the_proof():
     assert pair.device.next_event() is None
     assert b"".join(pair.device.data_to_send())[3:6] == b"\x0c\x00\x00"
     pair = Pair().open()
-    assert raises(LocalError, errors.TOO_LONG, pair.desktop.request, c.APPLY, b"x" * 4097)
-    pair.device.receive_data(message_header(4097, c.APPLY, 9))
+    assert raises(LocalError, errors.TOO_LONG, pair.desktop.request, c.APPLY, b"x" * (MAX + 1))
+    pair.device.receive_data(message_header(MAX + 1, c.APPLY, 9))
     assert raises(RemoteError, errors.TOO_LONG, pair.device.next_event)
 
 
