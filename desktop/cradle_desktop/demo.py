@@ -126,7 +126,7 @@ class Demo:
 
     def __init__(self, folder: Path, line: EmulatedLine, kind: str) -> None:
         self.line, self.kind = line, kind
-        self.desktop, self.device = folder / "desktop", folder / "device-files"
+        self.desktop, self.device = folder / "desktop-files", folder / "device-files"
 
     def run(self) -> None:
         """Tell it. Raises UserError where a step does not end as it must."""

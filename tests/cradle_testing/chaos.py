@@ -18,8 +18,8 @@ MODES = (0o600, 0o640, 0o755)
 EDITS = 0.55
 # Share of sessions that meet a fault.
 FAULTS = 0.3
-# No session of a world has more waits or commits than this.
-LATEST_CUT, LATEST_CRASH = 40, 6
+# Few sessions of a world move more bytes, or commit more often.
+LATEST_CUT, LATEST_CRASH = 1500, 6
 
 
 class Chaos:

@@ -3,14 +3,14 @@
 No clock and no waiting: when nothing moves and something was waited for, that is a deadlock and an error.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cradle_desktop.connection import Connection
 from cradle_desktop.pump import StreamPump
 from cradle_device.agent import Agent, Limits
-from cradle_hardware.link import LinkError, LinkLost
+from cradle_hardware.link import Link, LinkError, LinkLost
 from cradle_hardware.loopback import pair
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.wire import constants as c
@@ -25,6 +25,7 @@ BATCH_BYTES = 1 << 20
 MAX_REQUESTS = 8
 JOINED = 1 << 20  # bytes of a knowledge that comes in parts
 REPLICAS = 255
+UNCUT = 1 << 60  # bytes that no test moves
 
 
 class Cut(Exception):
@@ -51,6 +52,57 @@ class AgentEnd:
     def state_bytes(self) -> dict[str, bytes]:
         """Every file of the agent's state."""
         return {path.name: path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file()}
+
+
+class CutLink:
+    """The desktop's end of a link that is cut exactly when so many bytes have crossed it, both directions counted."""
+
+    reliable, cable, rate = True, True, 0
+
+    def __init__(self, link: Link) -> None:
+        self._link, self.left = link, UNCUT
+        self.name, self.binding = link.name, link.binding
+        self.sent = self.received = 0
+
+    def _pass(self, wanted: int) -> int:
+        if not self.left:
+            self._link.close()
+            raise Cut
+        return min(wanted, self.left)
+
+    def read_into(self, view: "memoryview | bytearray", timeout: float = 0.0) -> int:
+        count = self._link.read_into(memoryview(view)[: self._pass(len(view))], timeout)
+        self.left -= count
+        self.received += count
+        return count
+
+    def read(self, size: int, timeout: float = 0.0) -> bytes:
+        data = self._link.read(self._pass(size), timeout)
+        self.left -= len(data)
+        self.received += len(data)
+        return data
+
+    def write_some(self, chunks: "Sequence[bytes | bytearray | memoryview]") -> int:
+        data = b"".join(chunks)
+        count = self._link.write_some([data[: self._pass(len(data))]]) if data else 0
+        self.left -= count
+        self.sent += count
+        return count
+
+    def wait(self, read: bool, write: bool, timeout: "float | None") -> "tuple[bool, bool]":
+        return self._link.wait(read, write, timeout)
+
+    def fileno(self) -> int:
+        return self._link.fileno()
+
+    def close(self) -> None:
+        self._link.close()
+
+    def __enter__(self) -> "CutLink":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class CountingSession(DesktopSession):
@@ -103,15 +155,14 @@ def _messages(buffer: bytearray) -> "Iterator[tuple[int, bytes]]":
 
 
 class PairPump(StreamPump):
-    """A pump whose other end is an agent in the same thread. `cut_after`: so many waits from now the link is cut."""
-
-    cut_after: "int | None" = None
+    """A pump whose other end is an agent in the same thread. `cut_after(n)`: the link is cut n bytes from now."""
 
     def __init__(self, desktop_number: int, end: AgentEnd) -> None:
         mine, theirs = pair()
         identity = Identity(b"desktop %8d" % desktop_number, f"D{desktop_number + 1}")
         self.contents = CountingSession(identity, bytes([desktop_number]) * 16)
-        super().__init__(mine, self.contents)
+        self._ends = CutLink(mine)
+        super().__init__(self._ends, self.contents)
         self.end, self._me = end, identity
         self.service = end.agent.attach(theirs, errors=LinkError)
 
@@ -136,11 +187,6 @@ class PairPump(StreamPump):
         return event
 
     def step(self, timeout: "float | None" = None) -> bool:
-        if self.cut_after is not None and timeout != 0:
-            if not self.cut_after:
-                self.link.close()
-                raise Cut
-            self.cut_after -= 1
         moved = bool(self._write())
         while self.service.poll():
             moved = True
@@ -149,6 +195,10 @@ class PairPump(StreamPump):
             assert not self.service.closed, self.service.reason
             raise AssertionError("both ends wait for each other")
         return moved
+
+    def cut_after(self, count: "int | None") -> None:
+        """Cut the link when so many more bytes have crossed it."""
+        self._ends.left = UNCUT if count is None else count
 
     def end_session(self) -> None:
         """Hang up, and let the agent notice."""

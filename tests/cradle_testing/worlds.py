@@ -148,7 +148,7 @@ class World:
     def _connect(self, desktop: str, device: str, cut_after: "int | None") -> "tuple[Connection, PairPump]":
         pump = PairPump(self.desks[desktop].number, self.boards[device].end)
         connection = pump.handshake()
-        pump.cut_after = cut_after
+        pump.cut_after(cut_after)
         return connection, pump
 
     def sync(

@@ -77,7 +77,7 @@ def test_tv05_interrupted(tmp_path: Path) -> None:
     for k in range(5):
         w["D1"].store.write(f"i{k}", b"v")
     try:
-        w.sync("D1", "R1", cut_after=3)
+        w.sync("D1", "R1", cut_after=700)
     except Cut:
         pass
     arrived = len(w["R1"].store.tree())

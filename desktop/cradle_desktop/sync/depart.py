@@ -56,7 +56,6 @@ class Departing:
         self._land(0)
         self._retry(staged)
         self._report()
-        self._keep_digests()
         return {departure.item.id for departure, _ in self._failed}
 
     def _stash(self) -> set[bytes]:
@@ -88,6 +87,7 @@ class Departing:
         upload = self.remote.apply(lower, upper)
         for index, departure in enumerate(batch):
             self._send_one(upload, index, departure, staged)
+        self._note_digests()
         upload.commit()
         self._flight.append((upload, batch))
 
@@ -173,9 +173,13 @@ class Departing:
             text = STATUS_TEXT.get(status, f"status {status}")
             self.result.skipped.append((departure.item.identity, f"on {self.remote.name}: {text}"))
 
-    def _keep_digests(self) -> None:
-        """Contents that were hashed on their way out need not be hashed again."""
+    def _note_digests(self) -> None:
+        """Contents that were hashed on their way out need not be hashed again.
+
+        Noted before the device may take the batch: content without a digest is content that no peer has.
+        """
         for item in self._hashed:
             self.meta.put(item)
         if self._hashed:
             self.meta.commit()
+        self._hashed.clear()

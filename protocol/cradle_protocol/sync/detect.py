@@ -81,9 +81,10 @@ def check_racy(store: "ObjectStore", item: "Item | None") -> None:
 
     Raises StoreError(CHANGED) if it was edited.
     """
-    if item is not None and item.flags & RACY and not item.dead and digest_of(item.values[0]):
-        if store.digest(item.identity) != digest_of(item.values[0]):
-            raise StoreError(CHANGED)
+    if item is None or item.dead or not item.flags & RACY or not digest_of(item.values[0]):
+        return
+    if store.digest(item.identity) != digest_of(item.values[0]):
+        raise StoreError(CHANGED)
 
 
 def unimply(meta: "Metadata", item: Item) -> None:
@@ -108,7 +109,7 @@ def _refresh(store: "ObjectStore", meta: "Metadata", i: bytes, stamp: bytes) -> 
     if item is None:
         return 0
     values = store.values(stamp)
-    _compare_content(store, item, values)
+    _compare_content(store, item, values, item.stamp == stamp)
     version = None
     for u in range(len(values)):
         if values[u] != item.values[u] and store.holds(u):
@@ -120,13 +121,16 @@ def _refresh(store: "ObjectStore", meta: "Metadata", i: bytes, stamp: bytes) -> 
     return 0 if version is None else 1
 
 
-def _compare_content(store: "ObjectStore", item: Item, values: "list[bytes]") -> None:
+def _compare_content(store: "ObjectStore", item: Item, values: "list[bytes]", same_stamp: bool) -> None:
     """Give values[0] the digest of the content where its size alone does not tell it from the item's.
 
-    An item that nobody has hashed counts as changed: a crash may have come after it was sent and before that was noted.
+    Content without a digest is content that no peer has (the digest is noted before a peer may take it), so under the
+    same stamp it is whatever it is now; under another one the touch counts as an edit.
     """
     old, new = item.values[0], values[0]
-    if is_lazy(new) and is_file(old) and size_of(old) == size_of(new):
+    if not is_lazy(new) or not is_file(old) or size_of(old) != size_of(new):
+        return
+    if not is_lazy(old) or not same_stamp:
         values[0] = with_digest(new, store.digest(item.identity))
 
 
