@@ -34,7 +34,7 @@ CONNECT_MS = const(300)  # between two SABME; a board answers in some 20 ms, a s
 CONNECT_TRIES = const(10)
 RETRIES = const(10)  # polls without a sign of life: half a minute at the longest timers
 DISC_TRIES = const(3)  # nobody loses anything by an unheard DISC
-_EVENTS_HELD = const(8)  # events that `absorb` may leave behind; console text beyond is dropped
+_EVENTS_HELD = const(8)  # events that `absorb` may leave behind; console text beyond them is dropped
 _POLLS = const(4)  # polls whose answers are still waited for
 _PROMPT = b"\n>>> "
 
@@ -143,7 +143,7 @@ class LinkMachine:
 
     def send_text(self, text: bytes) -> None:
         """Queue text for the peer's console, beside the data and without a promise: one frame, the newest wins."""
-        self._said_text = text[: self._config.max_info]
+        self._said_text = text[: min(self._config.max_info, self._theirs.max_info)]
 
     def set_busy(self, busy: bool, now_ms: int) -> None:
         """Ask the peer for silence, or end it. Before falling deaf, go on until `drained`."""
@@ -236,8 +236,10 @@ class LinkMachine:
         return True
 
     def _tell(self, name: str, what: "Any") -> None:
-        if len(self._events) < _EVENTS_HELD or name != CONSOLE:
+        if len(self._events) < _EVENTS_HELD:
             self._events.append((name, what))
+        elif name != CONSOLE:  # whatever the owner has missed is over
+            self._events[:] = [(RESET, None), (name, what)]
 
     def _take_text(self, text: bytes) -> None:
         self._tell(CONSOLE, text)

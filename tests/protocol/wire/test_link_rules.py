@@ -143,6 +143,22 @@ def test_desktop_that_was_restarted():
     assert over.device.got == b"new"
 
 
+def test_stranger_who_opens_again_and_again():
+    """Events that nobody takes do not pile up; what is left says that the connection is a new one."""
+    device = LinkMachine(False, LinkConfig(4, 64))
+    for tag in range(40):
+        desktop = LinkMachine(True, LinkConfig(4, 64, tag=tag))
+        desktop.connect(0)
+        device.receive_data(bytes(desktop.data_to_send(0)), 0)
+        device.absorb()
+    events = []
+    event = device.next_event()
+    while event is not None:
+        events.append(event[0])
+        event = device.next_event()
+    assert len(events) <= 8 and events[-2:] == [RESET, CONNECTED] and device.connection == 40
+
+
 def test_lost_ua_is_no_reset():
     over = line((Clean(), Drop(1)))
     over.connect().carry(DATA)
