@@ -7,7 +7,7 @@ from cradle_device.metadata import CLOCK, HARDWARE, STORE, LogMetadata
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.detect import MAX_MOVES, Scan, detect
-from cradle_protocol.sync.metadata import Overlay
+from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.recover import recover
 from cradle_protocol.sync.version import new_replica_id
 
@@ -52,12 +52,14 @@ class Replica:
         meta = LogMetadata(path, len(self.store.units), _fresh_id())
         foreign = meta.note(STORE) not in (b"", store_id)
         cloned = self._hardware and meta.note(HARDWARE) not in (b"", self._hardware)
-        if foreign or cloned:
-            meta.renew(_fresh_id())
+        new = not meta.note(STORE)
         meta.set_note(STORE, store_id)
         if self._hardware:
             meta.set_note(HARDWARE, self._hardware)
-        meta.commit()
+        if foreign or cloned:
+            meta.renew(_fresh_id())
+        elif new:
+            meta.commit()  # never otherwise: it would drop the intents that `recover` has to see
         return meta
 
     def facts(self) -> "tuple[str, bytes, bytes, int]":

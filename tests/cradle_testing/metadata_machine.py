@@ -8,7 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from cradle_protocol.sync.item import IMPLIED, RACY, Link, item_id
 from cradle_protocol.sync.knowledge import everything
-from cradle_protocol.sync.metadata import MemoryMetadata, Metadata
+from cradle_protocol.sync.memory import MemoryMetadata
+from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.version import HIGHEST
 from cradle_testing.metadata import OTHER, fields, file_item
 

@@ -14,7 +14,8 @@ from cradle_desktop.sync.engine import preview, synchronize
 from cradle_desktop.sync.plan import Plan
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
 from cradle_protocol.provider.store import Reader
-from cradle_protocol.sync.metadata import MemoryMetadata, Metadata
+from cradle_protocol.sync.memory import MemoryMetadata
+from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import is_file
 from cradle_protocol.sync.version import new_replica_id
 from cradle_testing.pair import AgentEnd, Cut, PairPump

@@ -13,7 +13,8 @@ from cradle_desktop.metadata.record import DEAD, body_of, item_from, lacks, mark
 from cradle_protocol.errors import RemoteError
 from cradle_protocol.sync.item import IMPLIED, RACY, Item
 from cradle_protocol.sync.knowledge import Knowledge
-from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME, MemoryMetadata, Metadata
+from cradle_protocol.sync.memory import MemoryMetadata
+from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME, Metadata
 from cradle_protocol.sync.rules import news
 from cradle_protocol.sync.version import ID_SIZE, LOWEST, new_replica_id
 

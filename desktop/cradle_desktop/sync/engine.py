@@ -10,7 +10,8 @@ from cradle_desktop.sync.remote import RemoteReplica, worth_telling
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.sync.detect import Scan, detect
-from cradle_protocol.sync.metadata import Metadata, Overlay
+from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.recover import recover
 
 TYPE_CHECKING = False

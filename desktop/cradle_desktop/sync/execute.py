@@ -14,7 +14,8 @@ from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.detect import Scan
 from cradle_protocol.sync.item import Item
-from cradle_protocol.sync.metadata import Metadata, Overlay
+from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
 
 

@@ -16,7 +16,8 @@ from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Lost, Outcome
 from cradle_protocol.sync.change import Change, change_of
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.knowledge import Knowledge
-from cradle_protocol.sync.metadata import Metadata, Overlay
+from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.rules import CLASH, KNOWN, TAKE, UNHASHED, judge
 from cradle_protocol.sync.values import (
     DIRECTORY,

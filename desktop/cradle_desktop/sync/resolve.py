@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
-from cradle_protocol.sync.metadata import Overlay
+from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.rules import arrived
 from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, digest_of
 from cradle_protocol.sync.version import greater, is_desktop, knows, knows_all

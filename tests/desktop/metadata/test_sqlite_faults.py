@@ -12,7 +12,7 @@ from cradle_desktop.metadata.database import Database
 from cradle_desktop.metadata.interface import StateError
 from cradle_desktop.metadata.sqlite import SqliteMetadata, SqliteStore
 from cradle_protocol.sync.detect import detect
-from cradle_protocol.sync.metadata import MemoryMetadata
+from cradle_protocol.sync.memory import MemoryMetadata
 from cradle_testing.metadata import file_item
 from cradle_testing.stores import MemoryStore
 

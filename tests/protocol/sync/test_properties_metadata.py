@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from cradle_protocol.sync.item import item_id
 from cradle_protocol.sync.knowledge import everything
-from cradle_protocol.sync.metadata import MemoryMetadata, Metadata, Overlay
+from cradle_protocol.sync.memory import MemoryMetadata
+from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.version import LOWEST
 from cradle_testing.metadata import OWN, ItemContract, MetadataContract, fields, file_item
 
