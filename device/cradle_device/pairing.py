@@ -64,6 +64,9 @@ def _keep(talk: "Conversation", key: bytes) -> None:
     session, agent = talk.session, talk.agent
     peer = session.peer
     assert peer is not None
+    if not agent.entropy:
+        session.refuse(NO_ENTROPY)
+        return
     try:
         agent.partnerships.add(peer.id, key, peer.name)
     except LocalError as error:

@@ -222,25 +222,18 @@ def fetch(talk: "Conversation", request: int, body: memoryview, more: bool) -> "
     _single(more)
     asked = Fetch.from_bytes(body)
     channel = talk.channel(asked.channel)
-    part = _Part(talk, request)
-    hashed = 0
+    part = _Part(talk, request, channel)
     for oid, version, offset in asked.wanted:
         yield from _free(channel.replica)
         item = channel.meta.by_oid(oid)
         if item is None or item.dead or item.versions[0] != version or not is_file(item.values[0]):
             yield from part.failed(oid, CHANGED)
             continue
-        lazy = is_lazy(item.values[0])
         try:
             yield from _send(part, channel, item, oid, offset)
-            hashed += lazy
         except StoreError as error:
             yield from part.failed(oid, error.status)
-    if hashed and not channel.preview:
-        yield from _free(channel.replica)
-        yield FLASH
-        channel.meta.commit()
-    part.flush(False)
+    yield from part.flush(False)
 
 
 def _send(part: "_Part", channel: Channel, item: "Item", oid: int, offset: int) -> "Steps":
@@ -255,8 +248,7 @@ def _send(part: "_Part", channel: Channel, item: "Item", oid: int, offset: int) 
         position = offset
         while True:
             if part.room() < _WORTH:
-                part.flush(True)
-                yield WORK
+                yield from part.flush(True)
             count = part.read(reader, min(part.room(), max(1, size - position)), hasher)
             position += count
             if not count or position >= size:
@@ -267,9 +259,10 @@ def _send(part: "_Part", channel: Channel, item: "Item", oid: int, offset: int) 
     if position != size or store.stamp(item.identity) != item.stamp:
         raise StoreError(CHANGED)
     digest = hasher.digest() if hasher is not None else digest_of(value)
-    part.close(oid, c.END, count, digest)
     if hasher is not None and not channel.preview:
-        _keep_digest(channel, item, digest)
+        yield from _free(channel.replica)
+        part.hashed = _keep_digest(channel, item, digest) or part.hashed
+    part.close(oid, c.END, count, digest)
 
 
 def _skip(talk: "Conversation", reader: "Reader", hasher: "Hasher", size: int) -> "Steps":
@@ -284,16 +277,26 @@ def _skip(talk: "Conversation", reader: "Reader", hasher: "Hasher", size: int) -
         yield WORK
 
 
-def _keep_digest(channel: Channel, item: "Item", digest: bytes) -> None:
-    item.values[0] = with_digest(item.values[0], digest)
-    channel.meta.put(item)
+def _keep_digest(channel: Channel, item: "Item", digest: bytes) -> bool:
+    """Put the digest into the item, unless another session has changed that meanwhile."""
+    now = channel.meta.get(item.id)
+    if now is None or now.values[0] != item.values[0] or now.stamp != item.stamp:
+        return False
+    now.values[0] = with_digest(now.values[0], digest)
+    channel.meta.put(now)
+    return True
 
 
 class _Part:
-    """One part of FETCH_REPLY being filled, in the session's one buffer for replies."""
+    """One part of FETCH_REPLY being filled, in the session's one buffer for replies.
 
-    def __init__(self, talk: "Conversation", request: int) -> None:
-        self.talk, self._request = talk, request
+    hashed  it holds the end of a content whose digest is new. That is durable before the part goes: content without a
+            digest is content that no peer has (`detect` relies on it)
+    """
+
+    def __init__(self, talk: "Conversation", request: int, channel: Channel) -> None:
+        self.talk, self._request, self._channel = talk, request, channel
+        self.hashed = False
         self._view = memoryview(talk.buffer())
         self._at = 0
 
@@ -325,15 +328,21 @@ class _Part:
     def failed(self, oid: int, status: int) -> "Steps":
         """A segment that says why nothing more comes for this object."""
         if self.room() < 1:
-            self.flush(True)
-            yield WORK
+            yield from self.flush(True)
         self._view[self._at + _SEGMENT_HEAD] = status
         self.close(oid, c.SEGMENT_FAILED, 1)
 
-    def flush(self, more: bool) -> None:
-        """Send the part. The buffer is free again after the next yield."""
+    def flush(self, more: bool) -> "Steps":
+        """Send the part; the buffer is free again when this is done."""
+        if self.hashed:
+            yield from _free(self._channel.replica)
+            yield FLASH
+            self._channel.meta.commit()
+            self.hashed = False
         self.talk.session.reply(self._request, c.FETCH_REPLY, self._view[: self._at], more)
         self._at = 0
+        if more:
+            yield WORK
 
 
 def hash_contents(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
@@ -355,8 +364,8 @@ def hash_contents(talk: "Conversation", request: int, body: memoryview, more: bo
         if not digest:
             digest, status = yield from _hashed(talk, channel, item)
             if status == OK and not channel.preview:
-                _keep_digest(channel, item, digest)
-                kept = True
+                yield from _free(channel.replica)
+                kept = _keep_digest(channel, item, digest) or kept
         answers.append((oid, status, digest))
     if kept:
         yield from _free(channel.replica)

@@ -3,7 +3,7 @@
 from cradle_device import system
 from cradle_device.agent import Agent, Limits
 from cradle_protocol.compat import sha256
-from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT, NO_ROOM, NO_STORE, UNREADABLE
+from cradle_protocol.errors import CHANGED, NO_PARENT, NO_ROOM, NO_STORE, UNREADABLE
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError, Writer
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Link, item_id
@@ -376,6 +376,10 @@ class Hand:
         self.ask(c.SYNC_CLOSE, m.SyncClose(self.channel).to_bytes())
 
 
+def store_digest(data):
+    return sha256(data).digest()
+
+
 def clean(folder):
     """An empty state directory."""
     import os
@@ -391,6 +395,3 @@ def make_agent(name, store, fresh=True, limits=SMALL, **more):
     if fresh:
         clean(folder)
     return Agent(folder, [store], "board", limits, **more)
-
-
-__all__ = ["COLLISION"]

@@ -14,7 +14,7 @@ from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.messages import sync as m
-from device.hands import DESKTOP, REPLICA, Failed, Hand, LittleStore, make_agent
+from device.hands import DESKTOP, REPLICA, Failed, Hand, LittleStore, make_agent, store_digest
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -261,12 +261,6 @@ def test_a_cut_batch_resumes_at_the_byte():
     assert m.ApplyReply.from_bytes(reply[0][1]) == m.ApplyReply(1, [])
     assert store.objects["big"][0] == BIG and store.stages == {}
     agent.close()
-
-
-def store_digest(data):
-    store = LittleStore()
-    store.edit("x", data)
-    return store.digest("x")
 
 
 def test_equal_content_is_copied_not_sent():
