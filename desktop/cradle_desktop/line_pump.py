@@ -10,7 +10,8 @@ from collections.abc import Callable
 from cradle_desktop.errors import LinkGone
 from cradle_desktop.pump import Pump
 from cradle_protocol.compat import ticks_diff
-from cradle_protocol.wire.link import CONNECTED, CONSOLE, DATA, LOST, LinkMachine
+from cradle_protocol.wire.link import CONNECTED, CONSOLE, DATA, LOST
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.parameters import LinkConfig
 from cradle_protocol.wire.state import DOWN
 
@@ -53,7 +54,7 @@ class LinePump(Pump):
     ) -> None:
         super().__init__(link, session, capture)
         held = max(HELD_LEAST, link.rate // 2) if link.rate else 0
-        self.machine = LinkMachine(True, LinkConfig(send=held, tag=os.urandom(1)[0], idle_ms=IDLE_MS))
+        self.machine = DesktopLink(LinkConfig(send=held, tag=os.urandom(1)[0], idle_ms=IDLE_MS))
         self.connected = False
         self._console = console
         self._rate, self._queued, self._looked = link.rate, 0.0, time.monotonic()

@@ -6,7 +6,7 @@ import time
 
 from cradle_protocol.wire import events, link
 from cradle_protocol.wire.desktop_session import DesktopSession
-from cradle_protocol.wire.link import LinkMachine
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.parameters import LinkConfig
 from device.hands import DESKTOP, KEY, Hand
 
@@ -23,7 +23,7 @@ class FarHand(Hand):
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self.machine = LinkMachine(True, LinkConfig(tag=os.getpid() & 0xFF))
+        self.machine = DesktopLink(LinkConfig(tag=os.getpid() & 0xFF))
         self.console, self.waiting = b"", b""
         self.events = []
         self.open_requests = 0

@@ -8,7 +8,7 @@ from cradle_protocol.sync.version import HIGHEST, LOWEST
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events, link
 from cradle_protocol.wire.desktop_session import DesktopSession
-from cradle_protocol.wire.link import LinkMachine
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.messages import sync as m
 from cradle_protocol.wire.parameters import LinkConfig
@@ -37,7 +37,7 @@ class LineHand(Hand):
 
     def begin(self) -> None:
         self.now = 0
-        self.machine = LinkMachine(True, LinkConfig(tag=len(self.agent.partners())))
+        self.machine = DesktopLink(LinkConfig(tag=len(self.agent.partners())))
         self.session = DesktopSession(DESKTOP, b"n" * 16, 4096)
         self.events, self.waiting = [], b""
         self.machine.connect(0)

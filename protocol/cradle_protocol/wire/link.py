@@ -6,7 +6,7 @@ of milliseconds, also one that wraps at 2**30.
 """
 
 from cradle_protocol.compat import const, ticks_add, ticks_diff
-from cradle_protocol.errors import BAD_MESSAGE, LIMIT, LocalError
+from cradle_protocol.errors import LIMIT, LocalError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import framing as f
 from cradle_protocol.wire import state as s
@@ -31,22 +31,10 @@ LOST = "lost"  # (LOST, reason): the connection is over
 RESET = "reset"  # (RESET, None), device: the desktop opened anew; CONNECTED follows
 
 CONNECT_MS = const(300)  # between two SABME; a board answers in some 20 ms, a sleeping one in a second
-CONNECT_TRIES = const(10)
-RETRIES = const(10)  # polls without a sign of life: half a minute at the longest timers
+RETRIES = const(10)  # SABME or polls without a sign of life: three seconds; half a minute at the longest timers
 DISC_TRIES = const(3)  # nobody loses anything by an unheard DISC
 _EVENTS_HELD = const(8)  # events that `absorb` may leave behind; console text beyond them is dropped
 _POLLS = const(4)  # polls whose answers are still waited for
-_PROMPT = b"\n>>> "
-
-_REASONS = {
-    "_no_answer": "no answer from the other end",
-    "_no_answer_prompt": "the device is at its Python prompt: no agent runs there",
-    "_at_prompt": "the device is back at its Python prompt: its agent has stopped",
-    "_restarted": "the device's agent was restarted",
-    "_refused": "the device refused the connection",
-    "_peer_closed": "the other end closed the connection",
-    "_closed": "closed",
-}
 
 
 class _Poll:
@@ -65,7 +53,16 @@ class LinkMachine:
     data_to_send until empty                     what goes; one frame a call, valid until the next call
     next_timer, handle_timer                     when to call again
     room, send                                   bytes for the peer
+
+    A desktop's is a `link_desktop.DesktopLink`.
     """
+
+    # Method of the state table -> why the connection is lost
+    REASONS = {
+        "_no_answer": "no answer from the other end",
+        "_peer_closed": "the other end closed the connection",
+        "_closed": "closed",
+    }
 
     def __init__(self, desktop: bool, config: LinkConfig) -> None:
         self.desktop = desktop
@@ -114,16 +111,8 @@ class LinkMachine:
         self._retries = 0
         self._heard = False  # any traffic in this connection
         self._last_sent = self._last_heard = self._last_timer = now_ms
-        self._text = b"\n"  # end of the console text since the last frame
-        self._trusted = True  # the text follows a good frame, or nothing
-        self._prompted = False
 
     # --- the owner's commands --------------------------------------------------------------------------------------
-
-    def connect(self, now_ms: int) -> None:
-        """Desktop: open a new connection. Ends in CONNECTED or LOST."""
-        if not self._happens(s.CONNECT, now_ms):
-            raise LocalError(BAD_MESSAGE, "the link cannot be opened here and now")
 
     def disconnect(self, now_ms: int) -> None:
         """End the connection; what was sent and not acknowledged may be lost. Ends in LOST."""
@@ -183,7 +172,7 @@ class LinkMachine:
             return
         self._last_timer = now_ms
         self._retries += 1
-        limit = RETRIES if self.state == s.UP else CONNECT_TRIES if self.state == s.OPENING else DISC_TRIES
+        limit = DISC_TRIES if self.state == s.CLOSING else RETRIES
         self._happens(s.TIMEOUT if self._retries < limit else s.GAVE_UP, now_ms)
 
     # --- bytes in, events out --------------------------------------------------------------------------------------
@@ -227,7 +216,6 @@ class LinkMachine:
             return True
         kind, octets = found
         if kind == f.FRAME and octets is not None:
-            self._trusted, self._text = True, b"\n"
             self._take_frame(octets)
         elif kind == f.CONSOLE and octets is not None:
             self._take_text(bytes(octets))
@@ -242,19 +230,11 @@ class LinkMachine:
             self._events[:] = [(RESET, None), (name, what)]
 
     def _take_text(self, text: bytes) -> None:
+        """Text between frames."""
         self._tell(CONSOLE, text)
-        self._text = (self._text + text)[-(len(text) + len(_PROMPT)) :]
-        if self._trusted and _PROMPT in self._text:
-            self._prompted = True
-            self._happens(s.PROMPT, self._now)
-        self._text = self._text[-len(_PROMPT) :]
 
     def _take_damage(self, octets: "Bytes | None") -> None:
-        """A frame that was cut short by the end of the agent is followed by the prompt, up to the echo of our flag."""
-        self._trusted, self._text = False, b""
-        if octets is not None and bytes(octets[-len(_PROMPT) :]) == _PROMPT:
-            self._prompted = True
-            self._happens(s.PROMPT, self._now)
+        """A damaged frame: the peer will send it again. The desktop looks for a prompt in it."""
 
     def _take_frame(self, body: "Bytes") -> None:
         if len(body) < c.HEAD_SIZE - 1 or body[0] != (f.TO_DESKTOP if self.desktop else f.TO_DEVICE):
@@ -286,11 +266,6 @@ class LinkMachine:
             self._happens(s.GOT_SABME, self._now)
 
     def _take_ua(self, body: "Bytes") -> None:
-        if self.state == s.OPENING:
-            theirs = Parameters.read(body[c.HEAD_SIZE - 1 :])
-            if theirs is None:
-                return
-            self._theirs = theirs
         self._happens(s.GOT_UA, self._now)
 
     # --- the table's methods ---------------------------------------------------------------------------------------
@@ -302,11 +277,11 @@ class LinkMachine:
         if row is None:
             return False
         self.state, method = row
-        reason = _REASONS.get(method)
+        reason = self.REASONS.get(method)
         if reason is None:
             getattr(self, method)()
         else:
-            self._lose(reason if not (self._prompted and method == "_no_answer") else _REASONS["_no_answer_prompt"])
+            self._lose(reason)
             if method == "_peer_closed":
                 self._say(c.UA, self._tag)
         return True
@@ -318,15 +293,6 @@ class LinkMachine:
     def _say(self, control: int, tag: int) -> None:
         self._unnumbered, self._unnumbered_tag = control, tag
         self._last_sent = self._now
-
-    def _open(self) -> None:
-        self._reset(self._now)
-        self._tag = (self._tag + 1) & 0xFF
-        self._framer.set_escapes(f.ESCAPES_REPL)
-        self._say(c.SABME, self._tag)
-
-    def _repeat_sabme(self) -> None:
-        self._say(c.SABME, self._tag)
 
     def _established(self) -> None:
         self._retries = self._unnumbered = 0

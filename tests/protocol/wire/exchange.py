@@ -4,6 +4,7 @@ line."""
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
 from cradle_protocol.wire.link import LinkMachine
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.messages.sync import SyncClose, SyncCloseReply
 from cradle_protocol.wire.parameters import LinkConfig
 from protocol.wire.pairs import Pair
@@ -45,7 +46,7 @@ def session_steps():
 
 def link_steps():
     """(sender, bytes) of the frames that open a link toward a REPL's port and carry the hello."""
-    desktop = LinkMachine(True, LinkConfig(16, 256, tag=0xA0))
+    desktop = DesktopLink(LinkConfig(16, 256, tag=0xA0))
     device = LinkMachine(False, LinkConfig(8, 256, repl=True))
     steps = []
     desktop.connect(0)

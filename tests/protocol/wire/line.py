@@ -2,6 +2,7 @@
 
 from cradle_protocol.compat import MICROPYTHON, ticks_diff
 from cradle_protocol.wire.link import CONNECTED, CONSOLE, DATA, LOST, LinkMachine
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.parameters import LinkConfig
 
 MILLION = 1000000
@@ -192,7 +193,7 @@ class Line:
     """Two ends and what is between them. `faults` are those toward the device and toward the desktop."""
 
     def __init__(self, desktop=None, device=None, faults=None, baud=115200, delay=0, ahead=0, piece=0, start=0):
-        self.desktop = End(LinkMachine(True, desktop or LinkConfig()))
+        self.desktop = End(DesktopLink(desktop or LinkConfig()))
         self.device = End(LinkMachine(False, device or LinkConfig()))
         to_device, to_desktop = faults or (Clean(), Clean())
         self.down = Wire(baud, to_device, delay, ahead)

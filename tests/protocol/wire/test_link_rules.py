@@ -5,6 +5,7 @@ from cradle_protocol.errors import LocalError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import state
 from cradle_protocol.wire.link import CONNECTED, LOST, RESET, LinkMachine
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.parameters import LinkConfig, Parameters
 from protocol.wire.line import INFO, WINDOW, Clean, Dice, Drop, Line, Noise, Printing
 from protocol.wire.line import small_line as line
@@ -12,7 +13,6 @@ from protocol.wire.line import small_line as line
 SIZE = 2500 if MICROPYTHON else 60000
 DATA = Dice(1).bytes(SIZE)
 BACK = Dice(2).bytes(SIZE // 3)
-REASONS = ("_no_answer", "_at_prompt", "_restarted", "_refused", "_peer_closed", "_closed")
 
 
 def test_receiver_that_takes_nothing_closes_the_window():
@@ -135,7 +135,7 @@ def test_agent_that_was_restarted():
 
 def test_desktop_that_was_restarted():
     over = line().connect()
-    over.desktop.machine = LinkMachine(True, LinkConfig(WINDOW, INFO, tag=99))
+    over.desktop.machine = DesktopLink(LinkConfig(WINDOW, INFO, tag=99))
     over.desktop.events[:] = []
     over.connect()
     assert over.device.events == [CONNECTED, RESET, CONNECTED]
@@ -147,7 +147,7 @@ def test_stranger_who_opens_again_and_again():
     """Events that nobody takes do not pile up; what is left says that the connection is a new one."""
     device = LinkMachine(False, LinkConfig(4, 64))
     for tag in range(40):
-        desktop = LinkMachine(True, LinkConfig(4, 64, tag=tag))
+        desktop = DesktopLink(LinkConfig(4, 64, tag=tag))
         desktop.connect(0)
         device.receive_data(bytes(desktop.data_to_send(0)), 0)
         device.absorb()
@@ -297,13 +297,14 @@ def test_parameters_that_make_no_sense():
 
 def test_table_names_methods_and_states():
     for (_, before, _), (after, method) in state.TABLE.items():
-        assert callable(getattr(LinkMachine, method)) if hasattr(LinkMachine, method) else method in REASONS
+        assert hasattr(DesktopLink, method) or method in DesktopLink.REASONS
         assert before < len(state.STATES) and after < len(state.STATES)
 
 
-def test_device_does_not_open():
+def test_opening_twice_is_refused():
+    over = line().connect()
     try:
-        LinkMachine(False, LinkConfig(2, 64)).connect(0)
+        over.desktop.machine.connect(0)
     except LocalError:
         return
     raise AssertionError

@@ -5,6 +5,7 @@ import gc
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.wire import framing as f
 from cradle_protocol.wire.link import DATA, LinkMachine
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.parameters import LinkConfig
 from protocol.wire.line import Dice
 
@@ -31,7 +32,7 @@ def garbage(work):
 
 
 def connected():
-    desktop = LinkMachine(True, LinkConfig(4, INFO))
+    desktop = DesktopLink(LinkConfig(4, INFO))
     device = LinkMachine(False, LinkConfig(4, INFO, repl=True))
     desktop.connect(0)
     for _ in range(2):

@@ -11,6 +11,7 @@ from cradle_protocol.errors import RemoteError
 from cradle_protocol.wire import codec
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.link import LinkMachine
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.parameters import LinkConfig, Parameters
 from protocol.wire import vectors
@@ -176,9 +177,9 @@ def test_fuzz_links() -> None:
     for seed in range(200):
         dice = Dice(seed)
         for desktop in (True, False):
-            machine = LinkMachine(desktop, LinkConfig(4, 64))
-            other = LinkMachine(not desktop, LinkConfig(4, 64))
-            (machine if desktop else other).connect(0)
+            ends = DesktopLink(LinkConfig(4, 64)), LinkMachine(False, LinkConfig(4, 64))
+            ends[0].connect(0)
+            machine, other = ends if desktop else ends[::-1]
             for _ in range(2):
                 for sender, receiver in ((machine, other), (other, machine)):
                     receiver.receive_data(bytes(sender.data_to_send(0)), 0)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from cradle_protocol.wire.link import LOST, LinkMachine
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.parameters import LinkConfig
 from micropython.dual import need
 from protocol.wire.line import Dice
@@ -52,7 +53,7 @@ def read(terminal: int, until: bytes = b"") -> bytes:
 
 def frames(data: bytes) -> Iterator[bytes]:
     """The frames that carry this toward a port that may be a REPL, as a machine sends them."""
-    desktop, device = LinkMachine(True, LinkConfig(16, 512)), LinkMachine(False, LinkConfig(16, 512, repl=True))
+    desktop, device = DesktopLink(LinkConfig(16, 512)), LinkMachine(False, LinkConfig(16, 512, repl=True))
     desktop.connect(0)
     device.receive_data(bytes(desktop.data_to_send(0)), 0)
     device.next_event()
@@ -85,7 +86,7 @@ def test_ce23_frames_at_a_real_prompt(prompt: int, tmp_path: "os.PathLike[str]")
 
 def test_ce23_the_prompt_is_recognized(prompt: int) -> None:
     """What the prompt prints when it is interrupted ends the link, at once."""
-    desktop, device = LinkMachine(True, LinkConfig(4, 64)), LinkMachine(False, LinkConfig(4, 64, repl=True))
+    desktop, device = DesktopLink(LinkConfig(4, 64)), LinkMachine(False, LinkConfig(4, 64, repl=True))
     desktop.connect(0)
     device.receive_data(bytes(desktop.data_to_send(0)), 0)
     device.next_event()

@@ -7,6 +7,7 @@ import pytest
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import desktop_session, device_session, session
 from cradle_protocol.wire.link import LinkMachine
+from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.state import TABLE
 from protocol.wire import spec_text, vectors
 from protocol.wire.checks import FOLDER
@@ -34,8 +35,9 @@ def test_kinds_are_unique_and_known() -> None:
 def test_tables_name_methods() -> None:
     for cls in (desktop_session.DesktopSession, device_session.DeviceSession):
         assert all(callable(getattr(cls, method)) for method in cls.TABLE.values())
-    unknown = {method for _, method in TABLE.values() if not hasattr(LinkMachine, method)}
-    assert unknown == {"_no_answer", "_at_prompt", "_restarted", "_refused", "_peer_closed", "_closed"}
+    for (desktop, _, _), (_, method) in TABLE.items():
+        end = DesktopLink if desktop else LinkMachine
+        assert hasattr(end, method) != (method in end.REASONS), method
 
 
 def test_words_of_the_fingerprint() -> None:
