@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -145,6 +146,11 @@ class Agent:
         self._process = None
         return code
 
+    def limit_files(self, size: int) -> None:
+        """Let the running agent write no file beyond this size; -1: any."""
+        assert self._process is not None
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, -1))
+
     def log(self) -> str:
         """What it said on stderr, over all its starts."""
         return (self.base / "log").read_text(errors="replace")
@@ -177,6 +183,11 @@ class Pair:
 
     def trees(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
         return read_tree(self.left), read_tree(self.right)
+
+    @staticmethod
+    def age() -> None:
+        """Wait until what was just written is no longer too young to be told from a later edit (the racy rule)."""
+        time.sleep(2.1)
 
     def equal(self) -> bool:
         """Do both sides hold the same?"""

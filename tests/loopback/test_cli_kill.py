@@ -73,6 +73,7 @@ def test_killed_often(pair: Pair) -> None:
 def test_what_was_staged_is_not_sent_again(pair: Pair) -> None:
     """The link is cut in a large file: the next sync goes on in the middle of it, both ways."""
     pair.fill({"up": os.urandom(400_000_000)})
+    pair.age()
     running = pair.desktop.start("sync")
     time.sleep(0.7)
     pair.agent.kill()

@@ -73,6 +73,7 @@ def test_noise_and_console_text(wire: Wire) -> None:
 def test_the_cable_is_pulled_and_the_sync_goes_on_where_it_was(wire: Wire) -> None:
     wire.meet()
     wire.pair.fill({"small": b"x", "large": os.urandom(200_000)})
+    wire.pair.age()
     wire.line.cut_after(120_000, to_device=True)
     result = wire.desktop.run("sync", expect=7)
     assert result.err.count("\n") == 1

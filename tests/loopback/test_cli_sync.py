@@ -1,6 +1,7 @@
 """Syncs through the command line: what arrives, what is said of it, and every exit code of a sync."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cradle_testing.trees import read_tree
 from loopback.conftest import ADDRESSES
 from loopback.rig import Agent, Desktop, Pair, command, environment
 
@@ -142,20 +144,49 @@ def test_directions(desktop: Desktop, agent: Agent, direction: str, left: int, r
     assert [len(tree) for tree in both.trees()] == [left, right]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_object_that_cannot_be_read_is_skipped(pair: Pair) -> None:
-    if os.geteuid() == 0:
-        (pair.left / "pipe").parent.mkdir(exist_ok=True)
-        os.mkfifo(pair.left / "pipe")
-        name = "pipe"
-    else:
-        pair.fill({"secret": (b"x", 0o000)})
-        name = "secret"
-    pair.fill({"fine": b"1"})
+    pair.fill({"secret": (b"x", 0o000), "fine": b"1"})
     report = pair.desktop.sync(expect=5)
-    assert [one["item"] for one in files(report)["skipped"]] == [name] and files(report)["skipped"][0]["reason"]
-    assert (pair.right / "fine").read_bytes() == b"1" and not (pair.right / name).exists()
-    (pair.left / name).unlink()
+    assert [one["item"] for one in files(report)["skipped"]] == ["secret"] and files(report)["skipped"][0]["reason"]
+    assert (pair.right / "fine").read_bytes() == b"1" and not (pair.right / "secret").exists()
+    (pair.left / "secret").chmod(0o644)
     pair.desktop.run("sync")
+    assert pair.equal()
+
+
+def test_no_room_on_the_device(pair: Pair) -> None:
+    """The kernel lets the agent write no file above a limit, like a full disk: that item waits, the rest goes on."""
+    pair.fill({"large": os.urandom(3_000_000), "small": b"1"})
+    pair.agent.limit_files(1_000_000)
+    report = pair.desktop.sync(expect=5)
+    assert [one["item"] for one in files(report)["skipped"]] == ["large"]
+    assert "room" in files(report)["skipped"][0]["reason"]
+    assert pair.trees()[1] == {"small": b"1"}
+    pair.agent.limit_files(-1)
+    pair.desktop.run("sync")
+    assert pair.equal()
+
+
+def test_no_room_on_the_desktop(pair: Pair) -> None:
+    pair.fill(right={"large": os.urandom(3_000_000), "small": b"1"})
+    line = f"ulimit -f 1000; exec {shlex.join(command('sync', '--json'))}"
+    done = subprocess.run(
+        ["sh", "-c", line], env=environment(pair.desktop.home), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5 and "Traceback" not in done.stderr, done
+    assert pair.trees()[0] == {"small": b"1"}
+    pair.desktop.run("sync")
+    assert pair.equal()
+
+
+def test_links_and_pipes_are_left_alone(pair: Pair) -> None:
+    """They are never synced, and a folder that has some is not for ever a partial success."""
+    pair.fill({"fine": b"1"})
+    os.mkfifo(pair.left / "pipe")
+    (pair.left / "link").symlink_to("fine")
+    pair.desktop.run("sync")
+    assert read_tree(pair.right) == {"fine": b"1"} and (pair.left / "link").is_symlink()
 
 
 def test_a_missing_store_is_not_an_empty_one(pair: Pair) -> None:
