@@ -213,7 +213,8 @@ class SqliteMetadata(Metadata):
             self._by_oid = dict(rows)
             self._by_oid.update({item.oid: item.id for item in self._changed.values() if item is not None})
         item_id = self._by_oid.get(oid)
-        return None if item_id is None else self.get(item_id)
+        item = None if item_id is None else self.get(item_id)
+        return item if item is not None and item.oid == oid else None
 
     def live(self) -> int:
         return sum(1 for mark in self._loaded().values() if mark[0] < DEAD)

@@ -72,10 +72,10 @@ class Overlay(Metadata):
         return below + [item.copy() for item in self.changed.values() if item is not None and item.flags & IMPLIED]
 
     def by_oid(self, oid: int) -> "Item | None":
-        if oid in self._oids:
-            return self.get(self._oids[oid])
-        item = self.base.by_oid(oid)
-        return None if item is None else self.get(item.id)
+        below = None if oid in self._oids else self.base.by_oid(oid)
+        item_id = self._oids.get(oid) if below is None else below.id
+        item = None if item_id is None else self.get(item_id)
+        return item if item is not None and item.oid == oid else None
 
     def live(self) -> int:
         count = self.base.live()
