@@ -1,4 +1,4 @@
-"""Every file in protocol/ and device/ compiles for boards. What a board loads, and its size: tests/device/test_board.py."""
+"""Every file in protocol/ and device/ compiles for boards. The size of what they load: tests/device/test_board.py."""
 
 import subprocess
 from pathlib import Path
