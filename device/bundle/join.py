@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from strip import Strip, arguments, board_modules
 
 BUNDLE = "cradle_board"
-# What is imported inside a function only: a second file, for boards that need it.
-LATER = "cradle_line"
 
 # Modules that a program of a board's owner imports from: their public names stay, and so do their classes' attributes.
 PUBLIC = (
@@ -83,16 +81,26 @@ def in_order(modules: "dict[str, Module]") -> "list[Module]":
     return done
 
 
-def early(modules: "dict[str, Module]") -> "set[str]":
-    """The modules that the public ones need at their start."""
-    found: set[str] = set()
-    waiting = list(PUBLIC)
+def parts(modules: "dict[str, Module]", trees: "dict[str, ast.Module]") -> "dict[str, str]":
+    """Module -> file that it goes into: what is imported inside a function only has a file of its own."""
+    found: dict[str, str] = {}
+    _reach(modules, PUBLIC, BUNDLE, found)
+    for name in list(modules):
+        inside = [node for node in ast.walk(trees[name]) if isinstance(node, ast.FunctionDef)]
+        for node in [inner for function in inside for inner in ast.walk(function)]:
+            if isinstance(node, ast.ImportFrom) and node.module in modules:
+                _reach(modules, (node.module,), "cradle_" + node.module.rpartition(".")[2], found)
+    return found
+
+
+def _reach(modules: "dict[str, Module]", first: "tuple[str, ...]", file: str, found: "dict[str, str]") -> None:
+    """Put the modules, and those that they need at their start, into a file unless they are in one."""
+    waiting = list(first)
     while waiting:
         name = waiting.pop()
         if name in modules and name not in found:
-            found.add(name)
+            found[name] = file
             waiting += modules[name].needs
-    return found
 
 
 def short_names(first: str) -> "Iterator[str]":
@@ -114,7 +122,7 @@ class Joiner:
         self.modules = {name: Module(name, tree, trees) for name, tree in trees.items()}
         self.trees = trees
         self.order = in_order(self.modules)
-        self.early = set(early(self.modules))
+        self.parts = parts(self.modules, trees)
         self.new: dict[tuple[str, str], str] = {}
         self.constants: dict[tuple[str, str], int] = {}
         self.stdlib: dict[str, str] = {}
@@ -129,8 +137,8 @@ class Joiner:
             found = self.modules[module].names.get(name)
         return found
 
-    def run(self) -> "tuple[list[ast.stmt], list[ast.stmt]]":
-        """The joined statements of the bundle, and of the part that is loaded later."""
+    def run(self) -> "dict[str, list[ast.stmt]]":
+        """The joined statements of each file."""
         fresh = short_names("_")
         for module in self.order:
             for statement in module.body:
@@ -139,14 +147,14 @@ class Joiner:
             for name, place in module.names.items():
                 if place == (module.name, name):
                     self.new[place] = next(fresh)
-        joined: tuple[list[ast.stmt], list[ast.stmt]] = [], []
+        joined: dict[str, list[ast.stmt]] = {}
         for module in self.order:
             for statement in module.body:
                 if self._is_constant(module, statement):
                     continue
                 new = Rename(self, module).visit(statement)
                 if new is not None:
-                    joined[module.name not in self.early].append(new)
+                    joined.setdefault(self.parts.get(module.name, ""), []).append(new)
         return joined
 
     def _number(self, module: Module, statement: ast.stmt) -> None:
@@ -233,11 +241,12 @@ class Rename(ast.NodeTransformer):
         return node
 
     def _later(self, node: ast.ImportFrom) -> "ast.AST | None":
-        """An import inside a function: of the part that is loaded later, or of what is there already."""
-        if not self.hidden or node.module in self.joiner.early:
+        """An import inside a function: of a file that is loaded later, or of what is there already."""
+        file = self.joiner.parts[str(node.module)]
+        if not self.hidden or file == BUNDLE:
             return None
         names = [self.joiner.new[str(node.module), alias.name] for alias in node.names]
-        return ast.ImportFrom(LATER, [ast.alias(name, None) for name in names], 0)
+        return ast.ImportFrom(file, [ast.alias(name, None) for name in names], 0)
 
     def visit_Import(self, node: ast.Import) -> ast.AST:
         if not self.hidden:

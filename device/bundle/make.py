@@ -13,7 +13,7 @@ import ast
 import sys
 from pathlib import Path
 
-from join import BUNDLE, LATER, PUBLIC, Joiner, bound
+from join import BUNDLE, PUBLIC, Joiner, bound
 from shorten import Shorten, attributes, prune
 from strip import arguments
 
@@ -62,26 +62,40 @@ def bundle() -> "dict[str, str]":
     """Dotted name -> source: the bundle, its stubs, and the packages that hold them."""
     joiner = Joiner()
     keep = public_names(joiner.trees)
-    first, later = joiner.run()
-    tree = ast.fix_missing_locations(ast.Module(first + later, []))
+    joined = joiner.run()
+    joined.pop("", None)
+    tree = ast.fix_missing_locations(ast.Module([one for part in joined.values() for one in part], []))
     files = stubs(joiner)
     roots: set[str] = set()
     for text in files.values():
         roots.update(line.split()[3] for line in text.splitlines() if line.startswith("from"))
     prune(tree, keep | roots)
     names = attributes(tree, keep)
-    own = {name for statement in first if statement in tree.body for name in bound(statement)}
-    tree.body = [one for one in first + later if one in tree.body]
-    late = [one for one in tree.body if one in later]
-    wanted = sorted({node.id for one in late for node in ast.walk(one) if isinstance(node, ast.Name)} & own)
+    home = {name: file for file, part in joined.items() for one in part if one in tree.body for name in bound(one)}
+    heads = {file: _imports(file, [one for one in part if one in tree.body], home) for file, part in joined.items()}
+    left = list(tree.body)
     tree = Shorten(tree, names, keep).visit(tree)
-    files[BUNDLE] = _text([one for one in tree.body if one not in late])
-    files[LATER] = "from %s import %s\n" % (BUNDLE, ", ".join(wanted)) + _text(late)
+    for file, part in joined.items():
+        files[file] = heads[file] + _text([one for one in part if one in left])
     for name in list(files):
         while "." in name:
             name = name.rpartition(".")[0]
             files.setdefault(name + ".__init__", "")
     return files
+
+
+def _imports(file: str, part: "list[ast.stmt]", home: "dict[str, str]") -> str:
+    """What a file needs of the others."""
+    used = {node.id for one in part for node in ast.walk(one) if isinstance(node, ast.Name)}
+    inner = {
+        alias.name for one in part for node in ast.walk(one) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    lines = []
+    for other in sorted(set(home.values()) - {file}):
+        names = sorted(name for name in used - inner if home.get(name) == other)
+        if names:
+            lines.append("from %s import %s\n" % (other, ", ".join(names)))
+    return "".join(lines)
 
 
 def _text(statements: "list[ast.stmt]") -> str:

@@ -7,13 +7,13 @@ from cradle_device.metadata import CLOCK, HARDWARE, STORE, LogMetadata
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.detect import MAX_MOVES, Scan, detect
-from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.recover import recover
 from cradle_protocol.sync.version import new_replica_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_protocol.provider.store import ObjectStore
+    from cradle_protocol.sync.overlay import Overlay
 
 # Objects among which a scan looks for moves: on a board each costs 100 bytes while it lasts.
 _MOVES = 64 if MICROPYTHON else MAX_MOVES
@@ -91,6 +91,8 @@ class Replica:
 
     def look(self) -> "tuple[Overlay, Scan]":
         """A scan for a preview: nothing is written anywhere. Raises StoreError; MemoryError where it does not fit."""
+        from cradle_protocol.sync.overlay import Overlay  # a board loads it when somebody asks
+
         overlay = Overlay(self.meta())
         return overlay, detect(self.store, overlay, _MOVES, True)
 
