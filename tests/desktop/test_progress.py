@@ -1,6 +1,7 @@
 """Progress: silent at first, lines for a log, a bar for a terminal, nothing for those who want quiet."""
 
 import pytest
+
 from cradle_desktop.output import QUIET, Output
 from cradle_desktop.progress import LINE_EVERY, Progress, line
 

@@ -1,13 +1,16 @@
 """Pairing and its end through the command line: codes, fingerprints, changed keys and certificates, names."""
 
+import os
+import pty
 import re
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from loopback.conftest import ADDRESSES
-from loopback.rig import CODE, Agent, Desktop, Pair
+from loopback.rig import CODE, Agent, Desktop, Pair, command, environment
 
 WORDS = re.compile(r"^fingerprint (\w+ \w+ \w+ \w+)$", re.MULTILINE)
 
@@ -49,6 +52,21 @@ def test_five_wrong_codes_close_the_door(desktop: Desktop, agent: Agent) -> None
 def test_a_code_is_asked_for(desktop: Desktop, agent: Agent) -> None:
     """No terminal to ask at: the sentence names the option."""
     assert "--code" in desktop.run("pair", agent.address, expect=2).err
+
+
+def test_a_code_is_asked_for_at_a_terminal(desktop: Desktop, agent: Agent) -> None:
+    master, slave = pty.openpty()
+    try:
+        running = subprocess.Popen(
+            command("pair", agent.address), env=environment(desktop.home), stdin=slave,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        os.write(master, b"418 302\n")
+        out, err = running.communicate(timeout=30)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert running.returncode == 0 and "paired with kiosk" in out and "code that kiosk shows: " in err
 
 
 def test_an_unpaired_desktop_is_refused(tmp_path: Path, pair: Pair) -> None:
