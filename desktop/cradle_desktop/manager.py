@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.show import Shown
     from cradle_desktop.conflict.store import Conflict, ConflictStore
+    from cradle_desktop.pairing import Pairing
     from cradle_desktop.sync.plan import Plan
     from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
 # The largest number that the state database can hold.
@@ -101,14 +102,13 @@ class ServiceManager:
             raise NoDevice(NOTHING_PAIRED)
         return found
 
-    def pair(self, address: str, name: str | None, code: "Callable[[str], str]") -> tuple[Partnership, str]:
-        """Pair with the device at an address. Returns the partner and the fingerprint that both sides show."""
+    def pair(self, address: str, name: str | None, code: "Callable[[str], str]") -> "tuple[Partnership, Pairing]":
+        """Pair with the device at an address. The pairing knows the fingerprint that both sides show."""
         from cradle_desktop.pairing import Pairing
 
         with sentences():
             pairing = Pairing(self.registry, self.identity, address, self.ears)
-            partner = pairing.run(name, code)
-        return partner, pairing.fingerprint
+            return pairing.run(name, code), pairing
 
     def unpair(self, name: str) -> str:
         """End a partnership on both sides; why the device was not told, or ""."""

@@ -52,6 +52,7 @@ class Pairing:
         self.registry, self.identity = registry, identity
         self.address, self.ears = str(parse_address(address)), ears
         self.fingerprint = ""
+        self.by_code = False
 
     def run(self, name: str | None, code: "Callable[[str], str]") -> Partnership:
         """Pair. `code` is asked for the code when one is needed, with the device's name. Raises UserError."""
@@ -85,6 +86,7 @@ class Pairing:
         elif flags & c.CODE:
             from cradle_hardware.pake import Pake
 
+            self.by_code = True
             pake = Pake(tidy_code(code(greeting.peer.name)), True, self.identity.id, greeting.peer.id)
             event = greeting.ask(lambda: session.pair_by_code(pake), STEP)
         else:

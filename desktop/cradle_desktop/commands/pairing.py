@@ -17,10 +17,11 @@ def pair(arguments: Namespace, output: Output) -> int:
     if arguments.name is not None:
         check_name(arguments.name)
     with recorded(arguments.capture) as heard, ServiceManager(Ears(capture=heard)) as manager:
-        partner, words = manager.pair(arguments.address, arguments.name, lambda name: code or ask_code(name))
+        partner, pairing = manager.pair(arguments.address, arguments.name, lambda name: code or ask_code(name))
     output.data(f"paired with {partner.name}")
-    output.data(f"fingerprint {words}")
-    output.say("the device shows the same four words; if it does not, somebody stands in between: unpair at once")
+    output.data(f"fingerprint {pairing.fingerprint}")
+    if pairing.by_code:
+        output.say("the device shows the same four words; if it does not, somebody stands in between: unpair at once")
     output.detail(f"next: cradle enable {partner.name} files")
     return 0
 
