@@ -56,7 +56,7 @@ class Connection:
 
     def __init__(self, pump: "Pump", peer: "Peer", on_notice: "Notice" = quiet) -> None:
         self._pump, self._session, self.peer, self.on_notice = pump, pump.session, peer, on_notice
-        self.on_silence: Callable[[float], None] | None = None
+        self.on_silence: Callable[[float], None] = lambda seconds: None
         self._kept: dict[int, deque[Reply | RequestFailed]] = {}
         self._kept_bytes = 0
         self._unwanted: set[int] = set()
@@ -155,17 +155,18 @@ class Connection:
 
     def _take(self, request: int) -> "Reply":
         """The next part of a reply: kept, or straight from the session without a copy."""
-        silent = time.monotonic()
+        begun = time.monotonic()
+        due = begun + SILENCE
         while True:
             kept = self._kept.get(request)
             if kept:
                 return self._unkeep(request, kept)
             event = next_event(self._pump)
             if event is None:
-                if not step(self._pump, SILENCE) and self.on_silence is not None:
-                    waited = time.monotonic() - silent
-                    if waited >= SILENCE:
-                        self.on_silence(waited)
+                step(self._pump, due - time.monotonic())
+                if time.monotonic() >= due:
+                    due += SILENCE
+                    self.on_silence(time.monotonic() - begun)
             elif event[0] == REPLY and event[2] == request:
                 return event[1], event[3], event[4]
             else:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from cradle_desktop.connection import Connection, broken, gone, next_event, quiet, step
-from cradle_desktop.errors import LinkGone, NoDevice, NotPaired, PortHeld, UserError, by_code
+from cradle_desktop.errors import DeviceError, LinkGone, NoDevice, NotPaired, PortHeld, UserError, by_code
 from cradle_desktop.pump import Pump, StreamPump
 from cradle_hardware.address import open_link, parse_address
 from cradle_hardware.link import LinkError, LinkRefused
@@ -145,8 +145,8 @@ class Greeting:
         """Wait for the device's hello."""
         try:
             event = self.event(until)
-        except LinkGone as error:
-            raise NoDevice(f"what listens at {self.address} is no cradle agent ({error})") from error
+        except (LinkGone, DeviceError) as error:
+            raise NoDevice(f"what answers at {self.address} is no cradle agent; check the address") from error
         if event is None:
             raise no_answer(self.address)
         if event[0] != GREETED:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cradle_desktop import connection as connection_module
 from cradle_desktop import opening
 from cradle_desktop.capture import read_capture
 from cradle_desktop.commands.recording import recorded
@@ -136,6 +137,22 @@ def test_notices_are_heard_while_waiting() -> None:
     assert heard == [(c.NOTICE_STATUS, b"\x00\x04busy")]
 
 
+def test_a_device_that_works_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for, and the user hears that it is still there."""
+
+    def slow(device: TinyDevice, event: tuple[Any, ...]) -> bool:
+        if event[0] == e.REQUEST:
+            time.sleep(0.5)
+        return False
+
+    monkeypatch.setattr(connection_module, "SILENCE", 0.2)
+    heard: list[float] = []
+    with connected(special=slow) as (connection, _):
+        connection.on_silence = heard.append
+        assert connection.call(c.HASH, b"done") == b"done"
+    assert len(heard) == 2 and 0.2 <= heard[0] < 0.4
+
+
 def test_a_device_that_goes_is_link_lost() -> None:
     def leaves(device: TinyDevice, event: tuple[Any, ...]) -> bool:
         if event[0] == e.REQUEST:
@@ -196,7 +213,7 @@ def test_a_stranger_that_answers_is_no_device() -> None:
 
         thread = threading.Thread(target=web, daemon=True)
         thread.start()
-        with pytest.raises((NoDevice, DeviceError)):
+        with pytest.raises(NoDevice, match="no cradle agent"):
             connect(f"tcp://127.0.0.1:{server.getsockname()[1]}?plain=1", KEY, DESKTOP)
         thread.join(5)
 
