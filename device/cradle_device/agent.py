@@ -12,9 +12,7 @@ from cradle_device.replica import Replica
 from cradle_device.runner import StreamService
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import LocalError
-from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.handshake import Identity
-from cradle_protocol.wire.messages.notice import NoticeChanged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -236,5 +234,5 @@ class Agent:
     def notify(self, type_name: str) -> None:
         """The application changed something of this type: whoever is connected may want to sync."""
         for service in self._services:
-            if service.talk is not None and service.talk.is_open():
-                service.talk.session.notify(c.NOTICE_CHANGED, NoticeChanged(type_name).to_bytes())
+            if service.talk is not None and type_name in self.replicas:
+                service.talk.changed.add(type_name)

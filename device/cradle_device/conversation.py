@@ -21,9 +21,11 @@ from cradle_protocol.errors import (
     RemoteError,
 )
 from cradle_protocol.provider.store import StoreError
+from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
 from cradle_protocol.wire.device_session import DeviceSession
 from cradle_protocol.wire.handshake import CLOSED, OPEN
+from cradle_protocol.wire.messages.notice import NoticeChanged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class Conversation:
         self.passing: "Channel | None" = None  # of the last PASS: where APPLY belongs
         self.batch: "Batch | None" = None
         self.reason = ""
+        self.changed: set[str] = set()  # types of which the desktop is still to be told
         self._joined = bytearray()
         self._steps: "Steps | None" = None
         self._request = 0
@@ -128,6 +131,13 @@ class Conversation:
         if self.batch is not None:
             self.batch.drop()
             self.batch = None
+
+    def idle(self) -> bool:
+        """Nothing came: tell of a type that changed; however often it did meanwhile, that is one notice."""
+        if not self.changed or self._steps is not None or not self.is_open():
+            return False
+        self.session.notify(c.NOTICE_CHANGED, NoticeChanged(self.changed.pop()).to_bytes())
+        return True
 
     # -- what comes
 

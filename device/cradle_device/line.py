@@ -121,8 +121,10 @@ class LineService(Service):
                 self._flash = result == FLASH
                 self._machine.set_busy(self._flash, now)
                 break
+        if not steps and not self._out and not len(self._rest) and talk.idle():
+            steps = 1
         self._collect(talk)
-        if not steps and not self._out and talk.over():
+        if not steps and not self._out and talk.over() and self._machine.sent():
             self._machine.disconnect(now)
             self._hang_up(talk.reason or "the session ended")
         return steps > 0

@@ -146,6 +146,8 @@ class StreamService(Service):
                 talk.session.received(count)
                 self._heard = now
                 return True
+            if talk.idle():
+                return True
         if not moved and self._too_quiet(now):
             self.close("the other end said nothing for too long")
         return moved

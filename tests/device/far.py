@@ -4,6 +4,7 @@ import os
 import select
 import time
 
+from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events, link
 from cradle_protocol.wire.desktop_session import DesktopSession
 from cradle_protocol.wire.link_desktop import DesktopLink
@@ -31,8 +32,9 @@ class FarHand(Hand):
         self.session = DesktopSession(DESKTOP, b"n" * 16, 1 << 16)
         self.machine.connect(now_ms())
         self.until(events.GREETED)
-        self.session.pair_by_cable(KEY)
-        self.until(events.PAIRED)
+        if not self.session.peer.flags & c.PAIRED:
+            self.session.pair_by_cable(KEY)
+            self.until(events.PAIRED)
         self.session.prove(KEY)
         self.until(events.READY)
 

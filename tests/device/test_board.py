@@ -12,8 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from cradle_protocol.sync.knowledge import everything
 from cradle_protocol.sync.values import is_lazy
+from cradle_protocol.sync.version import HIGHEST, LOWEST
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.messages import records
 from device.far import FarHand
+from device.hands import store_digest
 from micropython.dual import ROOT, need
 
 pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
@@ -103,3 +108,41 @@ def test_a_thousand_files_and_back(board: Path, tmp_path: Path) -> None:
         started = time.monotonic()
         assert hand.open().scanned >= 1182
         assert time.monotonic() - started < 20
+
+
+@pytest.mark.slow
+def test_twenty_megabytes_through_fixed_buffers(board: Path, tmp_path: Path) -> None:
+    big = os.urandom(1 << 20) * 20
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "big").write_bytes(big)
+    with agent(board, tmp_path) as hand:
+        hand.open()
+        change = hand.changes()[0][0]
+        content, digest = hand.fetch([(change.oid, change.versions[0], 0)])[change.oid]
+        assert content == big and digest == store_digest(big)
+
+
+def test_a_kill_in_the_middle_of_a_batch(board: Path, tmp_path: Path) -> None:
+    """What was visible is known after the restart, what was not is sent again; nothing echoes."""
+    (tmp_path / "data").mkdir()
+    with agent(board, tmp_path) as hand:
+        hand.open()
+        changes = [hand.create(f"f{k}", k + 1, b"%d" % k) for k in range(16)]
+        contents = {change.identity: b"%d" % (change.versions[0][0] - 1) for change in changes}
+        assert hand.send(changes[:4], contents, None) == {}
+        hand.begin_pass(everything({hand.mine: 16}))
+        body = records.encode_begin(LOWEST, HIGHEST, True)
+        for index, change in enumerate(sorted(changes[4:], key=lambda one: one.id)):
+            data = contents[change.identity]
+            body += records.encode_apply_change(change, c.CONTENT_FOLLOWS)
+            body += records.data_head(index, c.END, len(data)) + data + store_digest(data)
+            if len(body) > 1800:
+                break
+        hand.session.request(c.APPLY, body, True)
+        for _ in range(3):
+            hand.turn()
+    with agent(board, tmp_path) as hand:
+        opened = hand.open()
+        assert opened.tick == 0 and hand.changes(hand.theirs)[0] == []
+        assert hand.send(changes[4:], contents, everything({hand.mine: 16})) == {}
+        assert len(list((tmp_path / "data").glob("f*"))) == 16
