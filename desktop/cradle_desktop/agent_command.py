@@ -250,7 +250,9 @@ class Server:
                 while turns and service.poll():
                     turns -= 1
                 read, write, wait_ms = service.wants()
-            if not service.closed and wait_ms != 0:
+            if not turns:
+                time.sleep(0)  # another thread's turn; what was read and not yet worked on must not wait for more bytes
+            elif not service.closed and wait_ms != 0:
                 wait(link, read, write, None if wait_ms is None else wait_ms / 1000)
 
     def _wait_here(self, link: Link, read: bool, write: bool, timeout: float | None) -> None:
