@@ -153,8 +153,8 @@ class Index:
 
     # -- changing
 
-    def insert(self, at: int, prefix: bytes, offset: int, tag: bytes, oid: int) -> None:
-        """A new entry at a position that `first` gave."""
+    def insert(self, at: int, prefix: bytes, offset: int, tag: bytes, oid: int, mark: int = 0) -> None:
+        """A new entry at a position that `first` gave; it may come to lie elsewhere. `mark`: 0 or MARKED."""
         k, at = self._make_room(at // _PAGE, at % _PAGE)
         page, used = self._pages[k], self._used[k]
         if at < used:
@@ -162,7 +162,7 @@ class Index:
             view[at + ENTRY : used + ENTRY] = view[at:used]
         self._used[k] = used + ENTRY
         page[at : at + PREFIX] = prefix
-        _fill(page, at, offset, tag, oid, 0)
+        _fill(page, at, offset, tag, oid, mark)
         self.count += 1
         if not tag[0] & DEAD:
             self.alive += 1

@@ -92,10 +92,10 @@ class LogMetadata(Metadata):
         if at >= 0:
             self._index.replace(at, offset, tag, item.oid)
             return
-        self._index.insert(-1 - at, item.id[:PREFIX], offset, tag, item.oid)
-        if item.id in self._strangers:
+        met = item.id in self._strangers
+        self._index.insert(-1 - at, item.id[:PREFIX], offset, tag, item.oid, MARKED if met else 0)
+        if met:
             self._strangers.remove(item.id)
-            self._index.mark(-1 - at)
 
     def drop(self, item_id: bytes) -> None:
         at = self._entry(item_id)
