@@ -66,7 +66,7 @@ class MemoryConflicts(ConflictStore):
     def room(self, size: int) -> bool:
         return size <= self.limit - sum(map(len, self.losers.values()))
 
-    def add(self, loser: Loser, content: "Reader | None") -> int:
+    def add(self, loser: Loser, content: "Reader | None", taken: str = "") -> int:
         self.losers[(loser.item_id, loser.unit, loser.value)] = b"" if content is None else _drain(content)
         return len(self.losers)
 

@@ -32,6 +32,7 @@ _LOSER = "partner, type, item, identity, unit, kind, winner, loser, value, diges
 _COLUMNS = f"number, held, displaced, detected, resolved, taken, {_LOSER}"
 _STATE = 6  # columns before those of the loser
 _INSERT = f"INSERT INTO conflict (held, detected, {_LOSER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SETTLE = "UPDATE conflict SET resolved = ?, taken = ? WHERE number = ?"
 _SAME = (
     "SELECT number FROM conflict WHERE resolved IS NULL AND held = 1 AND item = ? AND partner = ? AND type = ? "
     "AND unit = ? AND kind = ? AND loser = ? AND value = ?"
@@ -97,7 +98,7 @@ class Conflict(Loser):
 # `ConflictStore.list` hides the builtin from the annotations of its class.
 Conflicts = list[Conflict]
 Losers = list[Loser]
-_Batch = list[tuple[Loser, "Draft | None"]]
+_Batch = list[tuple[Loser, "Draft | None", str]]
 
 
 class ConflictStore:
@@ -157,7 +158,7 @@ class ConflictStore:
         """{hash: size} of what must stay: unresolved and young, or in the batch that is being added."""
         since = int(self._clock()) - SAFE_AGE
         kept = {h: s for one in self._select("resolved IS NULL AND detected > ?", since) for h, s in one.digests()}
-        kept.update({draft.digest: draft.size for _, draft in self._batch or [] if draft is not None})
+        kept.update({draft.digest: draft.size for _, draft, _ in self._batch or [] if draft is not None})
         return kept
 
     @contextmanager
@@ -171,19 +172,20 @@ class ConflictStore:
             yield
             self._store(self._batch)
         finally:
-            left = [draft for _, draft in self._batch if draft is not None]
+            left = [draft for _, draft, _ in self._batch if draft is not None]
             self._batch = None
             self.contents.drop(left)
 
-    def add(self, loser: Loser, content: "Reader | None") -> int:
+    def add(self, loser: Loser, content: "Reader | None", taken: str = "") -> int:
         """Keep a loser, its content copied and durable when this (or the batch) ends. Closes the content.
 
+        `taken`: the user has decided already, and for what; then it is kept, and waits for nobody.
         Returns its number, the same for the same item, unit and value; in a batch 0, it is numbered at the end.
         Raises StoreError(NO_ROOM) if it does not fit, and what reading the content raises.
         """
         if self._batch is None:
             with self.batch():
-                self.add(loser, content)
+                self.add(loser, content, taken)
             return self._number_of(self._database.connection, loser)
         draft = None
         if content is not None:
@@ -193,18 +195,21 @@ class ConflictStore:
                 raise StoreError(NO_ROOM, "the conflict store has no room for the version that would be displaced")
             loser.digest, loser.size = draft.digest, draft.size
             loser.value = with_digest(loser.value, draft.digest) if is_file(loser.value) else loser.value
-        self._batch.append((loser, draft))
+        self._batch.append((loser, draft, taken))
         return 0
 
     def _store(self, batch: _Batch) -> None:
         if not batch:
             return
-        self.contents.keep([draft for _, draft in batch if draft is not None])
+        self.contents.keep([draft for _, draft, _ in batch if draft is not None])
         now = int(self._clock())
         with self._database.transaction() as connection:
-            for loser, _ in batch:
-                if not self._number_of(connection, loser):
-                    connection.execute(_INSERT, (1, now, *loser.row()))
+            for loser, _, taken in batch:
+                if self._number_of(connection, loser):
+                    continue
+                number = connection.execute(_INSERT, (1, now, *loser.row())).lastrowid
+                if taken:
+                    connection.execute(_SETTLE, (now, taken, number))
         self._bound()
 
     @staticmethod
@@ -240,8 +245,7 @@ class ConflictStore:
         lost = [one for one in users if one.resolved is None]
         now = int(self._clock())
         with self._database.transaction() as connection:
-            statement = "UPDATE conflict SET resolved = ?, taken = ? WHERE number = ?"
-            connection.executemany(statement, [(now, DROPPED, one.number) for one in lost])
+            connection.executemany(_SETTLE, [(now, DROPPED, one.number) for one in lost])
         self.contents.remove(digest)
         self.dropped += lost
 
@@ -292,6 +296,5 @@ class ConflictStore:
     def settle(self, number: int, take: str) -> None:
         """The user has what was chosen: the conflict counts no more. What is kept of it may be evicted from now on."""
         with self._database.transaction() as connection:
-            statement = "UPDATE conflict SET resolved = ?, taken = ? WHERE number = ?"
-            connection.execute(statement, (int(self._clock()), take, number))
+            connection.execute(_SETTLE, (int(self._clock()), take, number))
         self._bound()

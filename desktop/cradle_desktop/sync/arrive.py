@@ -51,6 +51,7 @@ class Arriving:
     skipped: set[bytes]
     observer: Observer
     result: TypeResult
+    decisions: dict[bytes, str] = field(default_factory=dict)
     _unlearned: set[bytes] = field(default_factory=set)
     _digests: dict[str, bytes] = field(default_factory=dict)
     _uncopied: dict[bytes, StoreError] = field(default_factory=dict)
@@ -244,10 +245,11 @@ class Arriving:
                 raise StoreError(NO_ROOM, "the conflict store has no room for the version that would be displaced")
             if content and is_lazy(lost.value):
                 lost.value = with_digest(lost.value, self._digest(lost))
-            self.conflicts.add(self._loser(lost), self._open(lost, name) if content else None)
+            taken = self.decisions.get(lost.item_id, "")
+            self.conflicts.add(self._loser(lost), self._open(lost, name) if content else None, taken)
             if _is_remote(lost):
                 self.store.unstage(name)
-            self.result.conflicts += 1
+            self.result.conflicts += not taken
 
     def _check_held(self, step: Step, lost: Lost) -> None:
         """What is about to be kept must still be what the scan saw."""

@@ -34,6 +34,7 @@ class Departing:
     meta: Metadata
     remote: RemoteReplica
     departures: list[Departure]
+    waiting: set[bytes]
     observer: Observer
     result: TypeResult
     _flight: deque[tuple[Upload, list[Departure]]] = field(default_factory=deque)
@@ -170,6 +171,8 @@ class Departing:
 
     def _report(self) -> None:
         for departure, status in self._failed:
+            if departure.item.id in self.waiting:
+                continue  # told already, as a conflict that waits or as skipped on its way here
             text = STATUS_TEXT.get(status, f"status {status}")
             self.result.skipped.append((departure.item.identity, f"on {self.remote.name}: {text}"))
 

@@ -47,9 +47,9 @@ def execute(
     result = TypeResult(store.type)
     result.skipped, result.conflicts = list(plan.skipped), len(plan.waiting)
     if planned.news and options.direction != "to-device":
-        _arrive(planned, store, meta, remote, conflicts, observer, result)
+        _arrive(planned, store, meta, remote, conflicts, options, observer, result)
     if options.direction != "to-desktop" and not remote.knowledge.contains(meta.knowledge):
-        failed = Departing(store, meta, remote, plan.departures, observer, result).run()
+        failed = Departing(store, meta, remote, plan.departures, planned.skipped, observer, result).run()
         result.to_device = plan.to_device(failed)
     waiting = [_waiting(options.partner, store.type, lost) for lost in plan.waiting]
     conflicts.waiting(options.partner, store.type, waiting)
@@ -66,14 +66,19 @@ def make_plan(store: ObjectStore, meta: Metadata, remote: RemoteReplica, options
     if news and options.direction != "to-device":
         arrivals = Arrivals(
             overlay, remote.knowledge, options.policy, store.holds(1), lambda unsure: _hash_both(store, remote, unsure),
-            store.type, {item_id: take for (item_id, _), take in options.decisions.items()},
+            store.type, _by_item(options),
         )  # fmt: skip
         arrivals.plan(remote.changes(meta.knowledge), plan)
         skipped = arrivals.skipped
     if options.direction != "to-desktop":
         shown = {i: change.values for i, change in remote.shown.items() if change.values}
-        plan.departures = Departures(overlay, remote.knowledge, shown, remote.holds_mode).plan()
+        plan.departures = Departures(overlay, remote.knowledge, shown, remote.holds_mode, skipped).plan()
     return Planned(plan, overlay, skipped, news)
+
+
+def _by_item(options: SyncOptions) -> dict[bytes, str]:
+    """What the user decided, by item: a decision holds for all units of it."""
+    return {item_id: take for (item_id, _), take in options.decisions.items()}
 
 
 def _hash_both(
@@ -98,6 +103,7 @@ def _arrive(
     meta: Metadata,
     remote: RemoteReplica,
     conflicts: ConflictStore,
+    options: SyncOptions,
     observer: Observer,
     result: TypeResult,
 ) -> None:
@@ -108,11 +114,13 @@ def _arrive(
     for item_id, item in overlay.changed.items():
         if item is not None and item_id not in acted:
             meta.put(item)
-    Arriving(store, meta, remote, conflicts, plan, remote.knowledge, planned.skipped, observer, result).run()
+    decided = {item_id: take for item_id, take in _by_item(options).items() if take != "both"}
+    made = remote.knowledge
+    Arriving(store, meta, remote, conflicts, plan, made, planned.skipped, observer, result, decided).run()
     result.to_desktop = plan.to_desktop(planned.skipped)
     if plan.steps or plan.tail:
         shown = {i: change.values for i, change in remote.shown.items() if change.values}
-        plan.departures = Departures(meta, remote.knowledge, shown, remote.holds_mode).plan()
+        plan.departures = Departures(meta, remote.knowledge, shown, remote.holds_mode, planned.skipped).plan()
 
 
 def _waiting(partner: str, type_name: str, lost: Lost) -> Loser:

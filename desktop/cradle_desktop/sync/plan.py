@@ -249,7 +249,10 @@ class Arrivals:
         want, link = step.new.values[0], step.new.link
         for near in (link.id if link is not None else b"", change.id):
             source = self.meta.base.get(near) if near else None
-            if source is not None and not source.dead and compare(source.values[0], want) == EQUAL:
+            if source is None or source.dead:
+                continue
+            own = near == change.id and source.values[0] == want  # the very value, also if nobody has hashed it yet
+            if own or compare(source.values[0], want) == EQUAL:
                 step.copy = source
                 if step.verb == CREATE and link is not None and near == link.id:
                     step.verb = RENAME
@@ -281,12 +284,17 @@ def verb_of(new: Item, old: Item | None) -> str:
 
 @dataclass
 class Departures:
-    """Plans the pass to the device. theirs: its knowledge, in our keys; shown: the values it sent in this session."""
+    """Plans the pass to the device. theirs: its knowledge, in our keys; shown: the values it sent in this session.
+
+    waiting: items of which the device has a version that we left out. They are told to the device all the same, without
+    content: its answer is STALE, and it learns nothing of them.
+    """
 
     meta: Metadata
     theirs: Knowledge
     shown: dict[bytes, list[bytes]]
     holds_mode: bool
+    waiting: Collection[bytes] = ()
 
     def plan(self) -> list[Departure]:
         """All items with a version that the device lacks, in the order of ids."""
@@ -298,6 +306,8 @@ class Departures:
         vector = self.theirs.vector(item.id)
         has = knows(vector, item.created) or item.id in self.shown
         change = change_of(item, named=not has)
+        if item.id in self.waiting:
+            return Departure(item, change, METADATA, False)
         if item.dead:
             return Departure(item, change, DELETE if has and item.link is None else METADATA, False)
         held = self.shown.get(item.id)
