@@ -4,7 +4,7 @@ from cradle_device import index as module
 from cradle_device.index import MARKED, Index
 from cradle_protocol.compat import MICROPYTHON, sha256
 
-TURNS = 200 if MICROPYTHON else 3000
+TURNS = 90 if MICROPYTHON else 3000
 TAG = b"\x00" * 4
 
 
