@@ -126,10 +126,13 @@ class ServiceManager:
     def connect(self, partner: Partnership) -> Connection:
         """A proven connection to a partner."""
         with sentences():
-            connection = connect(
-                partner.address, partner.key, self.identity, name=partner.name, device_id=partner.device_id,
-                pin=partner.certificate, ears=self.ears,
-            )  # fmt: skip
+            try:
+                connection = connect(
+                    partner.address, partner.key, self.identity, name=partner.name, device_id=partner.device_id,
+                    pin=partner.certificate, ears=self.ears,
+                )  # fmt: skip
+            except NoDevice as error:
+                raise NoDevice(error.text + elsewhere(partner.name, partner.address)) from error
             peer = connection.peer
             if (peer.name, peer.agent) != (partner.device_name, partner.agent):
                 self.registry.met(partner.name, partner.address, peer.name, peer.agent)
@@ -288,6 +291,17 @@ class ServiceManager:
         if max_delete is not None:
             options.max_delete = max_delete
         return options
+
+
+def elsewhere(name: str, address: str) -> str:
+    """Where a device may be that is not at its port any more: boards change their ports. Nothing is sent to any."""
+    if not address.startswith("serial:"):
+        return ""
+    from cradle_hardware.discovery import serial_ports
+
+    place = address.partition("?")[0]
+    ports = [port.address for port in serial_ports() if port.vid is not None and port.address != place]
+    return f"; if {name} is now at {' or '.join(ports)}, pair again there, which keeps all else" if ports else ""
 
 
 def keep_awake(store: ObjectStore, connection: Connection) -> None:

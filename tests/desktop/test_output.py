@@ -15,7 +15,7 @@ def test_columns_are_aligned() -> None:
 def test_control_characters_are_shown_not_obeyed() -> None:
     assert printable("plain, äöü 日本") == "plain, äöü 日本"
     assert printable("a\x1b[2Jb\r\x07") == "a\\x1b[2Jb\\r\\x07"
-    assert printable("two\nlines") == "two\nlines"
+    assert printable("two\nlines") == "two\\nlines"
 
 
 @pytest.mark.parametrize(
