@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cradle_desktop.pairing import Pairing
     from cradle_desktop.sync.plan import Plan
     from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
+    from cradle_hardware.link import LinkInfo
 # The largest number that the state database can hold.
 MOST_CONFLICTS = 2**63 - 1
 
@@ -293,15 +294,20 @@ class ServiceManager:
         return options
 
 
-def elsewhere(name: str, address: str) -> str:
+def ports_in_sight() -> "list[LinkInfo]":
+    """What `elsewhere` looks through."""
+    from cradle_hardware.discovery import serial_ports
+
+    return serial_ports()
+
+
+def elsewhere(name: str, address: str, ports: "Callable[[], list[LinkInfo]]" = ports_in_sight) -> str:
     """Where a device may be that is not at its port any more: boards change their ports. Nothing is sent to any."""
     if not address.startswith("serial:"):
         return ""
-    from cradle_hardware.discovery import serial_ports
-
     place = address.partition("?")[0]
-    ports = [port.address for port in serial_ports() if port.vid is not None and port.address != place]
-    return f"; if {name} is now at {' or '.join(ports)}, pair again there, which keeps all else" if ports else ""
+    others = [port.address for port in ports() if port.vid is not None and port.address != place]
+    return f"; if {name} is now at {' or '.join(others)}, pair again there, which keeps all else" if others else ""
 
 
 def keep_awake(store: ObjectStore, connection: Connection) -> None:

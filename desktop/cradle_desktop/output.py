@@ -63,7 +63,7 @@ def columns(rows: "Sequence[Sequence[str]]") -> "list[str]":
 
 
 def printable(text: str) -> str:
-    """One line of text from a device or a file name, with control characters shown instead of obeyed by the terminal."""
+    """One line of text from a device or a file name: control characters are shown, not obeyed by the terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
