@@ -188,9 +188,9 @@ class World:
 
     # -- what must be true
 
-    def settle_and_check(self) -> None:
+    def settle_and_check(self, rounds: int = SETTLE_ROUNDS) -> None:
         """In the end all stores are equal, metadata say what the stores show, and nothing moves any more."""
-        self.settle()
+        self.settle(rounds)
         trees = {name: self[name].store.tree() for name in self.names}
         assert len({repr(sorted(tree.items())) for tree in trees.values()}) == 1, trees
         self._check_modes()
