@@ -13,7 +13,10 @@ from cradle_desktop.version import VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from typing import NoReturn
 
+# Columns of a command's help: as wide as our own sources.
+HELP_WIDTH = 100
 # What the system reports when it kills a program that writes into a closed pipe (128 + SIGPIPE); `cradle ls | head`.
 EXIT_PIPE = 141
 
@@ -57,16 +60,19 @@ def _main(words: "list[str]") -> int:
 
 
 def _parser(command: Command) -> "ArgumentParser":
-    from argparse import ArgumentParser
-    from typing import NoReturn
+    from argparse import ArgumentParser, HelpFormatter
 
     class Parser(ArgumentParser):
         """Reports a wrong command line as one sentence."""
 
-        def error(self, message: str) -> NoReturn:
+        def error(self, message: str) -> "NoReturn":
             raise Usage(f"{message}; see 'cradle {command.name} --help'")
 
-    parser = Parser(prog="cradle " + command.name, description=command.help, allow_abbrev=False)
+    def formatter(prog: str) -> HelpFormatter:
+        return HelpFormatter(prog, width=HELP_WIDTH)  # to ask the terminal, argparse imports every compressor there is
+
+    name = "cradle " + command.name
+    parser = Parser(prog=name, description=command.help, allow_abbrev=False, formatter_class=formatter)
     for argument in command.arguments:
         parser.add_argument(*argument.names, **argument.keywords)
     if command.json:
