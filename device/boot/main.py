@@ -21,7 +21,7 @@ except ImportError:
         return b""
 
 
-gc.threshold(8192)  # a heap that is collected early is not cut into pieces
+gc.threshold(4096)  # a heap that is collected early is not cut into pieces
 store = FilesStore.create("/data", system.random_bytes(16))
 agent = Agent("/cradle", [store], "board", hardware=unique_id())
 agent.attach(StreamLink(sys.stdin.buffer, sys.stdout.buffer, "usb", repl=True))

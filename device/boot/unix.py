@@ -22,7 +22,7 @@ BUSY_S, IDLE_S = 0.001, 0.01
 CALM = 200
 # Bytes of garbage after which it is collected, and not only when the heap is full: what lasts then lies close together,
 # and a small heap is not cut into pieces.
-GARBAGE = 8192
+GARBAGE = 4096
 
 
 def options(words):

@@ -10,11 +10,12 @@ Usage: python device/bundle/make.py FOLDER
 """
 
 import ast
+import re
 import sys
 from pathlib import Path
 
 from join import BUNDLE, PUBLIC, Joiner, bound
-from shorten import Shorten, attributes, prune
+from shorten import Shorten, attributes, global_names, prune
 from strip import arguments
 
 
@@ -35,6 +36,13 @@ def public_names(trees: "dict[str, ast.Module]") -> "set[str]":
                 elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                     found.add(node.attr)
     return {name for name in found if not name.startswith("_") and name != "self"}
+
+
+def contract(trees: "dict[str, ast.Module]") -> "set[str]":
+    """Methods of the store contract: nobody but the agent calls them, so what it does not call may go."""
+    tree = trees["cradle_protocol.provider.store"]
+    classes = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name != "StoreError"]
+    return {one.name for cls in classes for one in cls.body if isinstance(one, ast.FunctionDef)}
 
 
 def stubs(joiner: Joiner) -> "dict[str, str]":
@@ -69,7 +77,7 @@ def bundle() -> "dict[str, str]":
     roots: set[str] = set()
     for text in files.values():
         roots.update(line.split()[3] for line in text.splitlines() if line.startswith("from"))
-    prune(tree, keep | roots)
+    prune(tree, keep - contract(joiner.trees) | roots)
     names = attributes(tree, keep)
     home = {name: file for file, part in joined.items() for one in part if one in tree.body for name in bound(one)}
     heads = {file: _imports(file, [one for one in part if one in tree.body], home) for file, part in joined.items()}
@@ -77,7 +85,9 @@ def bundle() -> "dict[str, str]":
     tree = Shorten(tree, names, keep).visit(tree)
     for file, part in joined.items():
         files[file] = heads[file] + _text([one for one in part if one in left])
+    new = global_names(tree, set(joiner.new.values()))
     for name in list(files):
+        files[name] = re.sub(r"\b_[a-z][a-z0-9]*\b", lambda found: new.get(found[0], found[0]), files[name])
         while "." in name:
             name = name.rpartition(".")[0]
             files.setdefault(name + ".__init__", "")

@@ -142,3 +142,22 @@ class Shorten(ast.NodeTransformer):
                 node.arg = new.get(node.arg, node.arg)
             elif isinstance(node, ast.Name):
                 node.id = new.get(node.id, node.id)
+
+
+def global_names(tree: ast.Module, old: "set[str]") -> "dict[str, str]":
+    """{global: short name}, where attributes may be called the same: a name that is interned twice costs once.
+
+    Not for what a class body names outside its methods: there an attribute would be found first.
+    """
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    taken = {node.id for node in names} - old | set(dir(builtins))
+    taken.update(node.arg for node in ast.walk(tree) if isinstance(node, ast.arg))
+    fixed: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for statement in node.body:
+                parts = [statement.args] if isinstance(statement, ast.FunctionDef) else [statement]
+                fixed.update(one.id for part in parts for one in ast.walk(part) if isinstance(one, ast.Name))
+    used = _used(tree)
+    fresh = (name for name in short_names("") if name not in taken)
+    return {name: next(fresh) for name in sorted(old - fixed, key=lambda name: (-used.get(name, 0), name))}

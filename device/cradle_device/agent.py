@@ -7,6 +7,7 @@ Its objects are not thread-safe.
 import time
 
 from cradle_device import pairing, sync_handlers, system
+from cradle_device.metadata import LogMetadata
 from cradle_device.partnership import Partnerships
 from cradle_device.replica import Replica
 from cradle_device.runner import StreamService
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cradle_device.conversation import Conversation, Handler
-    from cradle_device.pairing import PakeFactory
+    from cradle_device.pairing import Code, PakeFactory
     from cradle_device.runner import Link, Listener, Service
     from cradle_protocol.provider.store import ObjectStore
 
@@ -75,6 +76,7 @@ class Agent:
     pake      makes one run of SPAKE2: pake(code, False, desktop id, device id); without it there is no pairing by code
     hardware  the machine's own id: state that was copied to another machine becomes a new replica
     sessions  how many at once
+    log       the class of its metadata: `host.HostMetadata` where there is memory
     observer  observer(event, peer name, detail), for "paired", "unpaired", "open", "closed", "refused"
     """
 
@@ -89,6 +91,7 @@ class Agent:
         hardware: bytes = b"",
         sessions: int = 1,
         observer: "Callable[[str, str, Any], None] | None" = None,
+        log: "type[LogMetadata]" = LogMetadata,
     ) -> None:
         self._lock = system.StateLock(state)
         self.limits = limits or (BOARD if MICROPYTHON else HOST)
@@ -98,12 +101,12 @@ class Agent:
         self.device_id = self.partnerships.device_id
         self.identity = Identity(self.device_id, name, program)
         self.entropy = True
-        self.replicas = {store.type: Replica(store, state, hardware) for store in stores}
+        self.replicas = {store.type: Replica(store, state, hardware, log) for store in stores}
         self.handlers: dict[Any, Handler] = {}
         for kind, handler in sync_handlers.HANDLERS + pairing.HANDLERS:
             self.handlers[kind] = handler
         self._observer = observer
-        self._code: pairing.Code | None = None
+        self._code: Code | None = None
         self._services: list[Service] = []
         self._listeners: list[tuple[Listener, Any]] = []
 
@@ -184,21 +187,23 @@ class Agent:
         """End a partnership from this side."""
         self.partnerships.remove(desktop_id)
 
-    def allow_code(self, digits: str, seconds: int = pairing.CODE_SECONDS, tries: int = pairing.CODE_TRIES) -> None:
-        """Open pairing by this code for a while. Needs the agent's `pake`."""
-        self._code = pairing.Code(digits, seconds, tries)
+    if TYPE_CHECKING or not MICROPYTHON:  # a board has no SPAKE2: it pairs over a cable
 
-    def forbid_code(self) -> None:
-        """No pairing by code from now on; also what follows a pairing."""
-        self._code = None
+        def allow_code(self, digits: str, seconds: int = pairing.CODE_SECONDS, tries: int = pairing.CODE_TRIES) -> None:
+            """Open pairing by this code for a while. Needs the agent's `pake`."""
+            self._code = pairing.Code(digits, seconds, tries)
 
-    def code_open(self) -> bool:
-        """Can a desktop pair by code now?"""
-        return self.pake is not None and self._code is not None and self._code.open()
+        def forbid_code(self) -> None:
+            """No pairing by code from now on; also what follows a pairing."""
+            self._code = None
 
-    def take_code(self) -> "str | None":
-        """The code, for one try."""
-        return self._code.take() if self._code is not None else None
+        def code_open(self) -> bool:
+            """Can a desktop pair by code now?"""
+            return self.pake is not None and self._code is not None and self._code.open()
+
+        def take_code(self) -> "str | None":
+            """The code, for one try."""
+            return self._code.take() if self._code is not None else None
 
     # -- what conversations ask
 

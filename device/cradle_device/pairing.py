@@ -1,7 +1,7 @@
 """The device's side of pairing: its decisions when a desktop says hello, wants a code or gives a key. Keeps no key."""
 
 from cradle_device import system
-from cradle_protocol.compat import ticks_diff
+from cradle_protocol.compat import MICROPYTHON, ticks_diff
 from cradle_protocol.errors import NO_ENTROPY, NOT_ALLOWED, WRITE_FAILED, LocalError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
@@ -45,9 +45,9 @@ def decide(talk: "Conversation", event: "tuple[object, ...]") -> None:
     peer = session.peer
     assert peer is not None
     if event[0] == events.GREETED:
-        flags = talk.flags | (c.CODE if agent.code_open() else 0)
+        flags = talk.flags | (0 if MICROPYTHON else c.CODE if agent.code_open() else 0)
         session.greet(agent.partnerships.key_of(peer.id) if agent.entropy else None, flags)
-    elif event[0] == events.CODE_WANTED:
+    elif not MICROPYTHON and event[0] == events.CODE_WANTED:
         digits = agent.take_code()
         if digits is None or agent.pake is None:
             session.refuse(NOT_ALLOWED, "no pairing code is open: have the device show a new one")
@@ -75,7 +75,8 @@ def _keep(talk: "Conversation", key: bytes) -> None:
     except OSError as error:
         session.refuse(WRITE_FAILED, "the device cannot write its keys: %s" % error)
         return
-    agent.forbid_code()
+    if not MICROPYTHON:
+        agent.forbid_code()
     session.confirm_pairing()
     agent.tell("paired", peer.name, (peer.id, agent.device_id, key))
 
