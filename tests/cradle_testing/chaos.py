@@ -131,9 +131,7 @@ class Chaos:
         self.log.append(f"sync {desktop} {device} {policy} cut={cut} crash={crash}")
         self._sync(self.world.desks[desktop], desktop, device, policy, cut, crash)
 
-    def _sync(
-        self, desk: Desk, desktop: str, device: str, policy: str, cut: "int | None", crash: "int | None"
-    ) -> None:
+    def _sync(self, desk: Desk, desktop: str, device: str, policy: str, cut: "int | None", crash: "int | None") -> None:
         desk.meta.crash_before_commit = crash or 0
         try:
             self.world.sync(desktop, device, policy=policy, cut_after=cut)  # type: ignore[arg-type]

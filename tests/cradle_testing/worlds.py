@@ -236,5 +236,3 @@ class World:
         for board in self.boards.values():
             state += [board.store.tree(), dict(board.store.stages), board.end.state_bytes()]
         return state
-
-

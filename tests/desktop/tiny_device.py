@@ -19,7 +19,7 @@ Behaviour = Callable[["TinyDevice", tuple[Any, ...]], bool]
 
 
 class TinyDevice:
-    """Serves one link in a thread. Requests: HASH is answered with its own body, FETCH with 100 parts, STASH by a failure.
+    """Serves one link in a thread. HASH is answered with its own body, FETCH with 100 parts, STASH by a failure.
 
     key      what it believes the partnership key to be, None: unpaired
     flags    which pairings it allows
