@@ -25,6 +25,8 @@ BAUD = 115200
 LARGE = 110_000
 PULLED_AT = 0.37
 PARTNER = "pico"
+# The unix port compiles the agent's sources on its heap; a board loads the compiled bundle and needs a third of this.
+HEAP = "512k"
 # A pretend device starts in a tenth of a second; a loaded machine may take much longer.
 START_S = 20.0
 STOP_S = 5.0
@@ -59,6 +61,13 @@ def package_folder(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise UserError(f"the package {name} is not installed; install cradlesync again")
     return Path(spec.origin).parent.parent
+
+
+def boot_program() -> Path:
+    """The program that starts the agent under MicroPython: in the wheel inside its package, in a checkout beside it."""
+    folder = package_folder("cradle_device")
+    inside = folder / "cradle_device" / "boot" / "unix.py"
+    return inside if inside.exists() else folder / "boot" / "unix.py"
 
 
 @contextmanager
@@ -96,8 +105,7 @@ def _agent_command(kind: str, root: Path, state: Path, address: str) -> "list[st
             "the MicroPython interpreter is not installed (its package has wheels for Linux on x86_64 only); "
             "run 'cradle demo --agent cpython'"
         )
-    script = package_folder("cradle_device") / "boot" / "unix.py"
-    return [interpreter, "-X", "heapsize=192k", str(script), *where]
+    return [interpreter, "-X", "heapsize=" + HEAP, str(boot_program()), *where]
 
 
 def _agent_environment(kind: str) -> "dict[str, str]":
