@@ -24,6 +24,7 @@ from cradle_desktop.pairing import tidy_code
 from cradle_desktop.providers.registry import UnknownType, create_store
 from cradle_desktop.version import VERSION
 from cradle_device.agent import Agent
+from cradle_device.host import HostMetadata
 from cradle_hardware.address import Address, listen, parse_address
 from cradle_hardware.link import Link, LinkError, Listener
 from cradle_protocol.errors import BUSY, LocalError
@@ -93,7 +94,7 @@ def open_agent(state: Path, stores: list[ObjectStore], name: str, journal: "Jour
     try:
         agent = Agent(
             str(state), stores, name, program=f"cradlesync {VERSION}", pake=Pake, hardware=machine_id(),
-            sessions=MOST_SESSIONS, observer=journal.hear,
+            sessions=MOST_SESSIONS, observer=journal.hear, log=HostMetadata,
         )  # fmt: skip
     except LocalError as error:
         if error.code == BUSY:

@@ -320,14 +320,11 @@ class LogMetadata(Metadata):
 
     def _write_all(self, old: "Log", intents: "list[tuple[Item, Vector]]", keys: "list[int] | None") -> None:
         """Everything that counts, in a fresh log. Offsets in the index still lead into the old one."""
-        index = self._index
         self._written, self._crcs, self._intents = 0, [-1, -1], {}
         self._write_replicas()
         for which, data in self._notes.items():
             self._log.append(_NOTE, bytes([which]) + data)
-        for at in index.positions():
-            item = self._item(index.offset(at), old, keys)
-            self._write(item, tag_of(item))
+        self._write_items(old, keys)
         self._write_knowledge(0, self.knowledge)
         self._write_knowledge(_FORGOTTEN, self.forgotten)
         self._log.append(_COMMIT, pack(">II", self.tick, self._oid))
@@ -335,6 +332,15 @@ class LogMetadata(Metadata):
             self._log.append(_INTEND, pack(">II", self.tick, self._oid))
         for item, made in intents:
             self._write_intent(item, made)
+
+    def _write_items(self, old: "Log", keys: "list[int] | None") -> None:
+        index = self._index
+        for at in index.positions():
+            item = self._item(index.offset(at), old, keys)
+            self._write(item, tag_of(item))
+
+    def _items_held(self) -> int:
+        return self._index.count
 
     def _count(self, kind: int, size: int) -> None:
         """Keep the books by which `_wasteful` decides."""
@@ -346,7 +352,7 @@ class LogMetadata(Metadata):
         """Is more than half of the log, beyond the slack, void? By the average size of an item's records."""
         if not self._item_count:
             return self._log.end > _SLACK
-        alive = self._index.count * (self._item_bytes // self._item_count)
+        alive = self._items_held() * (self._item_bytes // self._item_count)
         return self._log.end > 2 * alive + _SLACK
 
     # -- loading

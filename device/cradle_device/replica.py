@@ -27,10 +27,14 @@ class Replica:
 
     folder    state directory
     hardware  the machine's own id: a card that moved to another machine with its state becomes a new replica
+    log       the class of its metadata
     """
 
-    def __init__(self, store: "ObjectStore", folder: str, hardware: bytes = b"") -> None:
+    def __init__(
+        self, store: "ObjectStore", folder: str, hardware: bytes = b"", log: "type[LogMetadata]" = LogMetadata
+    ) -> None:
         self.store = store
+        self._log = log
         self.busy = False
         self._folder, self._hardware = folder, hardware
         self._meta: LogMetadata | None = None
@@ -49,7 +53,7 @@ class Replica:
     def _open(self, store_id: bytes) -> LogMetadata:
         name = "".join(["%02x" % byte for byte in store_id[:4]])
         path = "%s/%s-%s.log" % (self._folder, self.store.type, name)
-        meta = LogMetadata(path, len(self.store.units), _fresh_id())
+        meta = self._log(path, len(self.store.units), _fresh_id())
         foreign = meta.note(STORE) not in (b"", store_id)
         cloned = self._hardware and meta.note(HARDWARE) not in (b"", self._hardware)
         new = not meta.note(STORE)
