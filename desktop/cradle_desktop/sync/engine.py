@@ -40,9 +40,9 @@ def synchronize(
         result = TypeResult(store.type)
         conflicts.waiting(options.partner, store.type, [])
     else:
-        from cradle_desktop.sync.execute import execute
+        from cradle_desktop.sync.execute import Job
 
-        result = execute(store, meta, remote, conflicts, options, observer, scan)
+        result = Job(store, meta, remote, options).run(scan, conflicts, observer)
     remote.close()
     result.bytes_sent, result.bytes_received = connection.bytes_sent - sent, connection.bytes_received - received
     return result
@@ -50,14 +50,14 @@ def synchronize(
 
 def preview(connection: Connection, store: ObjectStore, meta: Metadata, options: SyncOptions) -> "Plan":
     """The plan that `synchronize` would execute now. Uses no tick and writes nothing on either side."""
-    from cradle_desktop.sync.execute import make_plan
+    from cradle_desktop.sync.execute import Job
 
     looking = Overlay(meta)
     remote = RemoteReplica(connection, looking, store.type, preview=True)
     scan = detect(store, looking, look_only=True)
     scan.skipped = worth_telling(scan.skipped, store.type, looking)
     remote.finish()
-    planned = make_plan(store, looking, remote, options, scan)
+    planned = Job(store, looking, remote, options).make_plan(scan)
     remote.close()
     return planned.plan
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.arrive import Arriving
 from cradle_desktop.sync.depart import Departing
-from cradle_desktop.sync.plan import Arrivals, Departures, Plan
+from cradle_desktop.sync.plan import Arrivals, Departure, Departures, Plan
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
 from cradle_desktop.sync.resolve import Lost
@@ -30,102 +30,98 @@ class Planned:
     news: bool
 
 
-def execute(
-    store: ObjectStore,
-    meta: Metadata,
-    remote: RemoteReplica,
-    conflicts: ConflictStore,
-    options: SyncOptions,
-    observer: Observer,
-    scan: Scan,
-) -> TypeResult:
-    """Plan, check and act. Raises MassDelete before anything was done, and what the connection raises."""
-    planned = make_plan(store, meta, remote, options, scan)
-    plan = planned.plan
-    check_deletes("desktop", plan.to_desktop(), meta.live(), options.max_delete)
-    check_deletes(remote.name, plan.to_device(), remote.objects, options.max_delete)
-    result = TypeResult(store.type)
-    result.skipped, result.conflicts = list(plan.skipped), len(plan.waiting)
-    if planned.news and options.direction != "to-device":
-        _arrive(planned, store, meta, remote, conflicts, options, observer, result)
-    if options.direction != "to-desktop" and not remote.knowledge.contains(meta.knowledge):
-        failed = Departing(store, meta, remote, plan.departures, planned.skipped, observer, result).run()
-        result.to_device = plan.to_device(failed)
-    waiting = [_waiting(options.partner, store.type, lost) for lost in plan.waiting]
-    conflicts.waiting(options.partner, store.type, waiting)
-    return result
+@dataclass
+class Job:
+    """Two sides of one type that were scanned and can be brought together."""
 
+    store: ObjectStore
+    meta: Metadata
+    remote: RemoteReplica
+    options: SyncOptions
 
-def make_plan(store: ObjectStore, meta: Metadata, remote: RemoteReplica, options: SyncOptions, scan: Scan) -> Planned:
-    plan = Plan(options.partner)
-    there = f"on {remote.name}: "
-    plan.skipped = [(identity, STATUS_TEXT.get(status, "")) for identity, status in scan.skipped]
-    plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in remote.skipped]
-    overlay, skipped = Overlay(meta), set[bytes]()
-    news = not meta.knowledge.contains(remote.knowledge)
-    if news and options.direction != "to-device":
-        arrivals = Arrivals(
-            overlay, remote.knowledge, options.policy, store.holds(1), lambda unsure: _hash_both(store, remote, unsure),
-            store.type, _by_item(options),
+    # -- planning
+
+    def make_plan(self, scan: Scan) -> Planned:
+        """The plan, made on an overlay: nothing is written and no tick is used up."""
+        plan = Plan(self.options.partner)
+        there = f"on {self.remote.name}: "
+        plan.skipped = [(identity, STATUS_TEXT.get(status, "")) for identity, status in scan.skipped]
+        plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in self.remote.skipped]
+        overlay, skipped = Overlay(self.meta), set[bytes]()
+        news = not self.meta.knowledge.contains(self.remote.knowledge)
+        if news and self.options.direction != "to-device":
+            arrivals = Arrivals(
+                overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
+                self.store.type, self._decisions(),
+            )  # fmt: skip
+            arrivals.plan(self.remote.changes(self.meta.knowledge), plan)
+            skipped = arrivals.skipped
+        if self.options.direction != "to-desktop":
+            plan.departures = self._departures(overlay, skipped)
+        return Planned(plan, overlay, skipped, news)
+
+    def _departures(self, meta: Metadata, skipped: set[bytes]) -> list[Departure]:
+        shown = {i: change.values for i, change in self.remote.shown.items() if change.values}
+        return Departures(meta, self.remote.knowledge, shown, self.remote.holds_mode, skipped).plan()
+
+    def _decisions(self) -> dict[bytes, str]:
+        """What the user decided, by item: a decision holds for all units of it."""
+        return {item_id: take for (item_id, _), take in self.options.decisions.items()}
+
+    def _hash_both(self, unsure: list[tuple[Change, Item]]) -> dict[bytes, tuple[bytes, bytes]]:
+        """{item id: (the device's digest, ours)} for contents whose equality hangs on them."""
+        lazy = [change for change, _ in unsure if change.values and is_lazy(change.values[0])]
+        theirs = self.remote.digests(lazy) if lazy else {}
+        found: dict[bytes, tuple[bytes, bytes]] = {}
+        for change, local in unsure:
+            try:
+                ours = digest_of(local.values[0]) or self.store.digest(local.identity)
+            except StoreError:
+                continue
+            found[change.id] = (theirs.get(change.id) or digest_of(change.values[0] if change.values else b""), ours)
+        return found
+
+    # -- executing
+
+    def run(self, scan: Scan, conflicts: ConflictStore, observer: Observer) -> TypeResult:
+        """Plan, check and act. Raises MassDelete before anything was done, and what the connection raises."""
+        planned = self.make_plan(scan)
+        plan, direction = planned.plan, self.options.direction
+        check_deletes("desktop", plan.to_desktop(), self.meta.live(), self.options.max_delete)
+        check_deletes(self.remote.name, plan.to_device(), self.remote.objects, self.options.max_delete)
+        result = TypeResult(self.store.type)
+        result.skipped, result.conflicts = list(plan.skipped), len(plan.waiting)
+        if planned.news and direction != "to-device":
+            self._arrive(planned, conflicts, observer, result)
+        if direction != "to-desktop" and not self.remote.knowledge.contains(self.meta.knowledge):
+            departing = Departing(
+                self.store, self.meta, self.remote, plan.departures, planned.skipped, observer, result
+            )  # fmt: skip
+            result.to_device = plan.to_device(departing.run())
+        conflicts.waiting(self.options.partner, self.store.type, [self._waiting(lost) for lost in plan.waiting])
+        return result
+
+    def _arrive(self, planned: Planned, conflicts: ConflictStore, observer: Observer, result: TypeResult) -> None:
+        """Execute the first half, and plan the second anew where the first has changed what there is to send."""
+        plan, overlay = planned.plan, planned.overlay
+        self.meta.tick = overlay.tick
+        acted = {step.new.id for step in plan.steps + plan.tail}
+        for item_id, item in overlay.changed.items():
+            if item is not None and item_id not in acted:
+                self.meta.put(item)
+        decided = {item_id: take for item_id, take in self._decisions().items() if take != "both"}
+        Arriving(
+            self.store, self.meta, self.remote, conflicts, plan, self.remote.knowledge, planned.skipped, observer,
+            result, decided,
+        ).run()  # fmt: skip
+        result.to_desktop = plan.to_desktop(planned.skipped)
+        if plan.steps or plan.tail:
+            plan.departures = self._departures(self.meta, planned.skipped)
+
+    def _waiting(self, lost: Lost) -> Loser:
+        """A conflict that was left as it is on both sides, for the list."""
+        return Loser(
+            partner=self.options.partner, type=self.store.type, item_id=lost.item_id, identity=lost.identity,
+            unit=lost.unit, kind=lost.kind, winner="", loser="", value=UNKNOWN, digest=digest_of(lost.value),
+            size=size_of(lost.value),
         )  # fmt: skip
-        arrivals.plan(remote.changes(meta.knowledge), plan)
-        skipped = arrivals.skipped
-    if options.direction != "to-desktop":
-        shown = {i: change.values for i, change in remote.shown.items() if change.values}
-        plan.departures = Departures(overlay, remote.knowledge, shown, remote.holds_mode, skipped).plan()
-    return Planned(plan, overlay, skipped, news)
-
-
-def _by_item(options: SyncOptions) -> dict[bytes, str]:
-    """What the user decided, by item: a decision holds for all units of it."""
-    return {item_id: take for (item_id, _), take in options.decisions.items()}
-
-
-def _hash_both(
-    store: ObjectStore, remote: RemoteReplica, unsure: list[tuple[Change, Item]]
-) -> dict[bytes, tuple[bytes, bytes]]:
-    """{item id: (the device's digest, ours)} for contents whose equality hangs on them."""
-    lazy = [change for change, _ in unsure if change.values and is_lazy(change.values[0])]
-    theirs = remote.digests(lazy) if lazy else {}
-    found: dict[bytes, tuple[bytes, bytes]] = {}
-    for change, local in unsure:
-        try:
-            ours = digest_of(local.values[0]) or store.digest(local.identity)
-        except StoreError:
-            continue
-        found[change.id] = (theirs.get(change.id) or digest_of(change.values[0] if change.values else b""), ours)
-    return found
-
-
-def _arrive(
-    planned: Planned,
-    store: ObjectStore,
-    meta: Metadata,
-    remote: RemoteReplica,
-    conflicts: ConflictStore,
-    options: SyncOptions,
-    observer: Observer,
-    result: TypeResult,
-) -> None:
-    """Execute the first half, and plan the second anew where the first has changed what there is to send."""
-    plan, overlay = planned.plan, planned.overlay
-    meta.tick = overlay.tick
-    acted = {step.new.id for step in plan.steps + plan.tail}
-    for item_id, item in overlay.changed.items():
-        if item is not None and item_id not in acted:
-            meta.put(item)
-    decided = {item_id: take for item_id, take in _by_item(options).items() if take != "both"}
-    made = remote.knowledge
-    Arriving(store, meta, remote, conflicts, plan, made, planned.skipped, observer, result, decided).run()
-    result.to_desktop = plan.to_desktop(planned.skipped)
-    if plan.steps or plan.tail:
-        shown = {i: change.values for i, change in remote.shown.items() if change.values}
-        plan.departures = Departures(meta, remote.knowledge, shown, remote.holds_mode, planned.skipped).plan()
-
-
-def _waiting(partner: str, type_name: str, lost: Lost) -> Loser:
-    """A conflict that was left as it is on both sides, for the list."""
-    return Loser(
-        partner=partner, type=type_name, item_id=lost.item_id, identity=lost.identity, unit=lost.unit, kind=lost.kind,
-        winner="", loser="", value=UNKNOWN, digest=digest_of(lost.value), size=size_of(lost.value),
-    )  # fmt: skip
