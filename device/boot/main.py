@@ -8,10 +8,12 @@ import gc
 import sys
 import time
 
-from cradle_device import system
-from cradle_device.agent import Agent
-from cradle_device.links.stream import StreamLink
-from cradle_device.providers.files import FilesStore
+gc.threshold(4096)  # before anything is imported: a heap that is collected early is not cut into pieces
+
+from cradle_device import system  # noqa: E402
+from cradle_device.agent import Agent  # noqa: E402
+from cradle_device.links.stream import StreamLink  # noqa: E402
+from cradle_device.providers.files import FilesStore  # noqa: E402
 
 try:
     from machine import unique_id  # a board's own number: a copied card becomes a new replica
@@ -21,7 +23,6 @@ except ImportError:
         return b""
 
 
-gc.threshold(4096)  # a heap that is collected early is not cut into pieces
 store = FilesStore.create("/data", system.random_bytes(16))
 agent = Agent("/cradle", [store], "board", hardware=unique_id())
 agent.attach(StreamLink(sys.stdin.buffer, sys.stdout.buffer, "usb", repl=True))

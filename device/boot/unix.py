@@ -12,17 +12,20 @@ import gc
 import sys
 import time
 
-from cradle_device import system
-from cradle_device.agent import Agent
-from cradle_device.providers.files import FilesStore
-from cradle_protocol.errors import ProtocolError
+# Bytes of garbage after which it is collected, and not only when the heap is full: what lasts, the code to begin with,
+# then lies close together, and a small heap is not cut into pieces.
+GARBAGE = 4096
+if hasattr(gc, "mem_free"):  # MicroPython's
+    gc.threshold(GARBAGE)
+
+from cradle_device import system  # noqa: E402
+from cradle_device.agent import Agent  # noqa: E402
+from cradle_device.providers.files import FilesStore  # noqa: E402
+from cradle_protocol.errors import ProtocolError  # noqa: E402
 
 # Idle waits: short while something is going on, so that a line of 921600 baud never waits for us.
 BUSY_S, IDLE_S = 0.001, 0.01
 CALM = 200
-# Bytes of garbage after which it is collected, and not only when the heap is full: what lasts then lies close together,
-# and a small heap is not cut into pieces.
-GARBAGE = 4096
 
 
 def options(words):
@@ -66,8 +69,6 @@ def serve(agent, lasting):
 
 
 def main(words):
-    if hasattr(gc, "mem_free"):  # MicroPython's
-        gc.threshold(GARBAGE)
     wanted = options(words)
     root = wanted["root"]
     system.make_directory(root)

@@ -26,6 +26,7 @@ from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
 from cradle_protocol.sync.version import HIGHEST
 from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.codec import RECORD, functions, least
 from cradle_protocol.wire.messages.records import encode_change, segment_head
 from cradle_protocol.wire.messages.sync import (
     Changes,
@@ -45,7 +46,7 @@ from cradle_protocol.wire.messages.sync import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from cradle_device.conversation import Conversation, Steps
     from cradle_device.replica import Replica
@@ -59,6 +60,11 @@ _DIGEST = 32
 # A content is begun in a part only if this much of it fits behind what is there.
 _WORTH = 64
 _HASH_ENTRY = 37
+# Fetch's list begins behind the channel and the count; its elements are taken one by one.
+_LIST_AT = 3
+_WANTED = Fetch.FIELDS[1][1][2]
+_WANTED_SIZE = least((RECORD, _WANTED))
+_decode_wanted = functions(_WANTED)[1]
 # Copies whose hash is known when their change comes; the others are hashed then.
 _STASHED = 64 if MICROPYTHON else 65536
 
@@ -189,11 +195,12 @@ def changes(talk: "Conversation", request: int, body: memoryview, more: bool) ->
     credit = asked.credit
     while at is not None:
         yield from _free(channel.replica)
-        room = min(len(talk.buffer()), talk.session.max_body())
-        part, at = _records(channel.meta, known, at, min(room, credit) or (room if credit == asked.credit else 0))
-        credit -= len(part)
-        if part:
-            talk.session.reply(request, c.CHANGES_REPLY, part, True)
+        buffer = talk.buffer()
+        room = min(len(buffer), talk.session.max_body())
+        size, at = _records(channel.meta, known, at, buffer, min(room, credit))
+        credit -= size
+        if size:
+            talk.session.reply(request, c.CHANGES_REPLY, memoryview(buffer)[:size], True)
             yield WORK
         elif at is not None:
             break
@@ -201,17 +208,19 @@ def changes(talk: "Conversation", request: int, body: memoryview, more: bool) ->
     talk.session.reply(request, c.CHANGES_END, end.to_bytes())
 
 
-def _records(meta: "Metadata", known: Knowledge, start: bytes, room: int) -> "tuple[bytes, bytes | None]":
-    """As many records as there is room for, and the id of the first that did not fit (None: all are there)."""
-    part: list[bytes] = []
+def _records(
+    meta: "Metadata", known: Knowledge, start: bytes, buffer: bytearray, room: int
+) -> "tuple[int, bytes | None]":
+    """Fill the buffer with records; their size, and the id of the first that did not fit (None: all are there)."""
     size = 0
     for item in meta.lacking(known, start):
         record = encode_change(change_of(item, not known.knows(item.id, item.created)))
-        if size + len(record) > room:
-            return b"".join(part), item.id
-        part.append(record)
-        size += len(record)
-    return b"".join(part), None
+        end = size + len(record)
+        if end > room:
+            return size, item.id
+        buffer[size:end] = record
+        size = end
+    return size, None
 
 
 # -- contents
@@ -220,10 +229,9 @@ def _records(meta: "Metadata", known: Knowledge, start: bytes, room: int) -> "tu
 def fetch(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
     """The contents asked for, back to back; a digest that had to be computed is kept."""
     _single(more)
-    asked = Fetch.from_bytes(body)
-    channel = talk.channel(asked.channel)
+    channel = talk.channel(body[0] if len(body) else 0)
     part = _Part(talk, request, channel)
-    for oid, version, offset in asked.wanted:
+    for oid, version, offset in _wanted(body):
         yield from _free(channel.replica)
         item = channel.meta.by_oid(oid)
         if item is None or item.dead or item.versions[0] != version or not is_file(item.values[0]):
@@ -234,6 +242,16 @@ def fetch(talk: "Conversation", request: int, body: memoryview, more: bool) -> "
         except StoreError as error:
             yield from part.failed(oid, error.status)
     yield from part.flush(False)
+
+
+def _wanted(body: memoryview) -> "Iterator[tuple[int, tuple[int, int], int]]":
+    """What `Fetch.wanted` holds, one at a time: the whole list is more than a board has room for."""
+    at = _LIST_AT
+    if len(body) < at or len(body) - at != int.from_bytes(body[at - 2 : at], "big") * _WANTED_SIZE:
+        raise RemoteError(BAD_MESSAGE, "a list of contents is cut short")
+    while at < len(body):
+        values, at = _decode_wanted(body, at)
+        yield values[0], values[1], values[2]
 
 
 def _send(part: "_Part", channel: Channel, item: "Item", oid: int, offset: int) -> "Steps":

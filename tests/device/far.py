@@ -2,6 +2,7 @@
 
 import os
 import select
+import socket
 import time
 
 from cradle_protocol.wire import constants as c
@@ -106,3 +107,36 @@ class FarHand(Hand):
             elif event[0] == link.LOST:
                 raise AssertionError(event[1])
             event = self.machine.next_event()
+
+
+class TcpHand(FarHand):
+    """The same over a plain TCP connection."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.settimeout(0.02)
+        self.console, self.events = b"", []
+        self.session = DesktopSession(DESKTOP, b"n" * 16, 1 << 16)
+        self.until(events.GREETED)
+        self.session.prove(KEY)
+        self.until(events.READY)
+
+    def run(self) -> None:
+        end = time.monotonic() + PATIENCE
+        self.turn()
+        while self.session.pending_out() or self.missing():
+            assert time.monotonic() < end, self.events[-3:]
+            self.turn()
+
+    def turn(self) -> None:
+        self.socket.setblocking(True)
+        for piece in self.session.data_to_send():
+            self.socket.sendall(piece)
+        self.socket.settimeout(0.02)
+        try:
+            data = self.socket.recv(65536)
+        except TimeoutError:
+            return
+        assert data, "the agent closed the connection"
+        self.session.receive_data(data)
+        self.take()

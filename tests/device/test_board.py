@@ -2,6 +2,7 @@
 
 import os
 import pty
+import socket
 import subprocess
 import sys
 import time
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from cradle_device.partnership import Partnerships
 from cradle_protocol.sync.knowledge import everything
 from cradle_protocol.sync.values import is_lazy
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages import records
-from device.far import FarHand
-from device.hands import store_digest
+from device.far import FarHand, TcpHand
+from device.hands import DESKTOP, KEY, store_digest
 from micropython.dual import ROOT, need
 
 pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
@@ -98,8 +100,8 @@ def test_a_thousand_files_and_back(board: Path, tmp_path: Path) -> None:
             got = hand.fetch([(ch.oid, ch.versions[0], 0) for ch in files[at : at + 100]])
             for ch in files[at : at + 100]:
                 assert got[ch.oid][0] == (data / ch.identity).read_bytes()
-        for at in range(0, 160, 16):
-            more = [hand.create(f"sent/{k}", 2000 + k, b"content %d" % k) for k in range(at, at + 16)]
+        for at in range(0, 160, 8):
+            more = [hand.create(f"sent/{k}", 2000 + k, b"content %d" % k) for k in range(at, at + 8)]
             lower, upper = min(ch.id for ch in more), max(ch.id for ch in more)
             made = [(ch, ch.identity) for ch in more]
             assert (
@@ -131,12 +133,12 @@ def test_a_kill_in_the_middle_of_a_batch(board: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with agent(board, tmp_path) as hand:
         hand.open()
-        changes = [hand.create(f"f{k}", k + 1, b"%d" % k) for k in range(16)]
+        changes = [hand.create(f"f{k}", k + 1, b"%d" % k) for k in range(10)]
         contents = {change.identity: b"%d" % (change.versions[0][0] - 1) for change in changes}
-        assert hand.send(changes[:4], contents, None) == {}
-        hand.begin_pass(everything({hand.mine: 16}))
+        assert hand.send(changes[:2], contents, None) == {}
+        hand.begin_pass(everything({hand.mine: 10}))
         body = records.encode_begin(LOWEST, HIGHEST, True)
-        for index, change in enumerate(sorted(changes[4:], key=lambda one: one.id)):
+        for index, change in enumerate(sorted(changes[2:], key=lambda one: one.id)):
             data = contents[change.identity]
             body += records.encode_apply_change(change, c.CONTENT_FOLLOWS)
             body += records.data_head(index, c.END, len(data)) + data + store_digest(data)
@@ -148,5 +150,46 @@ def test_a_kill_in_the_middle_of_a_batch(board: Path, tmp_path: Path) -> None:
     with agent(board, tmp_path) as hand:
         opened = hand.open()
         assert opened.tick == 0 and hand.changes(hand.theirs)[0] == []
-        assert hand.send(changes[4:], contents, everything({hand.mine: 16})) == {}
-        assert len(list((tmp_path / "data").glob("f*"))) == 16
+        assert hand.send(changes[2:], contents, everything({hand.mine: 10})) == {}
+        assert len(list((tmp_path / "data").glob("f*"))) == 10
+
+
+def test_a_thousand_files_over_tcp_in_192_kilobytes(board: Path, tmp_path: Path) -> None:
+    for k in range(1000):
+        path = tmp_path / "data" / f"folder {k % 20}" / f"a file with a name {k}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % k * 20)
+    (tmp_path / "state").mkdir()
+    known = Partnerships(str(tmp_path / "state" / "partners.log"))
+    known.add(DESKTOP.id, KEY, "desk")  # a board pairs over a cable only
+    known.close()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [need("micropython"), "-X", "heapsize=192k", str(ROOT / "device/boot/unix.py")]
+    command += [
+        "--listen",
+        f"tcp:127.0.0.1:{port}",
+        "--root",
+        str(tmp_path / "data"),
+        "--state",
+        str(tmp_path / "state"),
+    ]
+    environment = {"PATH": "/usr/bin:/bin", "MICROPYPATH": f"{board}:.frozen"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as agent:
+        try:
+            assert agent.stdout is not None and agent.stdout.readline().startswith("listening tcp")
+            hand = TcpHand(port)
+            assert hand.open().objects == 1020
+            files = [ch for ch in hand.changes()[0] if is_lazy(ch.values[0])]
+            for at in range(0, 1000, 100):
+                assert len(hand.fetch([(ch.oid, ch.versions[0], 0) for ch in files[at : at + 100]])) == 100
+            more = [hand.create(f"sent/{k}", 2000 + k, b"%d" % k) for k in range(8)]
+            assert hand.send(more, {ch.identity: ch.identity[5:].encode() for ch in more}) == {}
+            hand.close()
+            assert hand.open().objects == 1028
+            hand.socket.close()
+        finally:
+            agent.kill()
