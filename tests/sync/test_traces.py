@@ -329,3 +329,32 @@ def test_failing_items_wait_and_come_with_the_next_sync(tmp_path: Path) -> None:
     result = w.sync("D1", "R1")
     assert (result.to_device.created, result.to_desktop.created) == (1, 1)
     w.settle_and_check()
+
+
+@pytest.mark.parametrize("crash", range(1, 7))
+@pytest.mark.parametrize("side", ["D1", "R1"])
+def test_ce05_swaps_with_a_power_cut_at_every_step(tmp_path: Path, side: str, crash: int) -> None:
+    """a and b swap, c goes to d and e comes to c, two directories are crossed; the desktop dies at every commit."""
+    w = World(tmp_path)
+    for name in ("a", "b", "c", "e", "x/1", "y/2"):
+        w[side].store.write(name, b"was " + name.encode())
+    w.sync("D1", "R1")
+    store = w[side].store
+    for old, new in (("a", "t"), ("b", "a"), ("t", "b"), ("c", "d"), ("e", "c"), ("x", "t"), ("y", "x"), ("t", "y")):
+        store.rename(old, new)
+    store.sync()
+    w["D1"].meta.crash_before_commit = crash
+    try:
+        w.sync("D1", "R1")
+    except PowerCut:
+        w["D1"].restart()
+    w["D1"].meta.crash_before_commit = 0
+    w.content_bytes = 0
+    w.sync("D1", "R1")
+    expected = {
+        "a": b"was b", "b": b"was a", "c": b"was e", "d": b"was c", "x/": b"", "x/2": b"was y/2", "y/": b"",
+        "y/1": b"was x/1",
+    }  # fmt: skip
+    assert w["D1"].store.tree() == w["R1"].store.tree() == expected
+    assert not w.losers()
+    w.settle_and_check(rounds=1)
