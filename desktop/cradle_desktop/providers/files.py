@@ -42,6 +42,7 @@ class FilesStore(ObjectStore):
         self.skipped = []
         self.stamps = Stamps()
         self._scanned = 0
+        self._sure = b""  # see `Installer.sure`
         self._folder: Folder | None = None
 
     @classmethod
@@ -112,6 +113,7 @@ class FilesStore(ObjectStore):
         finally:
             os.close(own)
         self.staging = Staging(folder)
+        self.staging.full = full
         self._installer = Installer(folder, self.kernel, self.staging, self.stamps)
 
     def close(self) -> None:
@@ -154,7 +156,7 @@ class FilesStore(ObjectStore):
         return unit == 0 or self.stamps.full
 
     def racy(self, stamp: bytes) -> bool:
-        return self.stamps.racy(stamp, self._scanned)
+        return stamp != self._sure and self.stamps.racy(stamp, self._scanned)
 
     def object_key(self, stamp: bytes) -> bytes:
         return self.stamps.object_key(stamp)
@@ -180,6 +182,19 @@ class FilesStore(ObjectStore):
 
     def open(self, identity: str, offset: int = 0) -> Reader:
         return FileReader(self._read(identity), offset)
+
+    def read_whole(self, identity: str, size: int) -> "tuple[bytes, bytes | None]":
+        """A small content in one go, up to one byte more than `size`, and the stamp of what was read, afterwards."""
+        folder = self._open()
+        try:
+            place = folder.near(identity)
+            fd = os.open(place.name, READ, dir_fd=place.fd)
+            try:
+                return os.read(fd, size + 1), self.stamps.pack(os.fstat(fd))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise looking(error) from error
 
     def room(self) -> int:
         disk = os.fstatvfs(self._open().fd)
@@ -224,7 +239,9 @@ class FilesStore(ObjectStore):
         self, identity: str, staged: "str | None", values: "list[bytes]", expected: "bytes | None", content: bool = True
     ) -> bytes:
         self._open()
-        return self._installer.install(identity, staged, values, expected, content)
+        stamp = self._installer.install(identity, staged, values, expected, content)
+        self._sure = self._installer.sure
+        return stamp
 
     def missing_parents(self, identity: str) -> "list[str]":
         try:
@@ -241,8 +258,10 @@ class FilesStore(ObjectStore):
         return self._installer.prune(identity)
 
     def sync(self) -> None:
+        folder = self._open()
+        folder.let_go()
         try:
-            self.kernel.flush(self._open().fd)
+            self.kernel.flush(folder.fd)
         except OSError as error:
             raise acting(error) from error
 

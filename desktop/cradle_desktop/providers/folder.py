@@ -49,6 +49,8 @@ _STATUS = {
 # No directory, or a link, where one must be: what lies below it is not there.
 MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+# Directories held open at once; 1,024 descriptors are what a process has by default.
+_MOST_HELD = 256
 
 
 def acting(error: OSError) -> StoreError:
@@ -102,9 +104,11 @@ class Folder:
         self.caseless = False
         self.spelled: dict[str, str] = {}  # path in NFC -> how the disk spells its last name; only where they differ
         self._listed: dict[str, frozenset[str]] = {}  # caseless folders only: names as they were last listed
+        self._held: dict[str, int] = {}  # path on the disk -> descriptor, see `near`
 
     def close(self) -> None:
         """Let go of it."""
+        self.let_go()
         if self.fd >= 0:
             os.close(self.fd)
         self.fd = -1
@@ -113,6 +117,7 @@ class Folder:
         """A scan begins: what was remembered about spellings may be old."""
         self.spelled.clear()
         self._listed.clear()
+        self.let_go()
 
     def check(self, identity: str) -> None:
         """Raise BAD_NAME for a path that must not be used here, whatever is on the disk."""
@@ -137,6 +142,29 @@ class Folder:
         if not above:
             return Place(self.fd, name, own=False)
         return Place(self.kernel.open_directory(self.fd, above, WALK), name)
+
+    def near(self, identity: str) -> Place:
+        """As `place`, but the directory stays open until `let_go`: for many objects, one after the other.
+
+        A user who moves the directory away meanwhile finds what was done in it there, as if it had been done before.
+        """
+        self.check(identity)
+        path = identity if identity.isascii() else self._spelling(identity)
+        above, _, name = path.rpartition("/")
+        if not above:
+            return Place(self.fd, name, own=False)
+        fd = self._held.get(above)
+        if fd is None:
+            if len(self._held) >= _MOST_HELD:
+                self.let_go()
+            fd = self._held[above] = self.kernel.open_directory(self.fd, above, WALK)
+        return Place(fd, name, own=False)
+
+    def let_go(self) -> None:
+        """Close the directories that `near` holds: what was changed may have changed their paths."""
+        for fd in self._held.values():
+            os.close(fd)
+        self._held = {}
 
     def make_parents(self, identity: str, made: "list[str]") -> None:
         """Make the directories above an object that are missing; `made` gets those, outermost first. OSError."""

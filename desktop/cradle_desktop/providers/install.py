@@ -12,7 +12,7 @@ from collections.abc import Callable
 from cradle_desktop.providers.folder import MISSING, Folder, Place, acting
 from cradle_desktop.providers.kernel import READ, Kernel, default_umask
 from cradle_desktop.providers.replace import Bench, Replacer
-from cradle_desktop.providers.staging import Staging, copy_all
+from cradle_desktop.providers.staging import Ready, Staging, copy_all, seal
 from cradle_desktop.providers.stamps import PERMISSIONS, Stamps, mode_of
 from cradle_protocol.errors import CHANGED, COLLISION, UNREADABLE
 from cradle_protocol.provider.paths import OWN_PREFIX
@@ -30,15 +30,21 @@ class Installer:
         self._folder, self._staging, self._stamps = folder, staging, stamps
         self._replacer = Replacer(kernel, staging, stamps)
         self._umask = default_umask()
+        self.sure = b""  # the stamp of what was installed last, if no later edit can leave the same one
 
     def install(
         self, identity: str, staged: "str | None", values: "list[bytes]", expected: "bytes | None", content: bool
     ) -> bytes:
         """See `ObjectStore.install`."""
         made: list[str] = []
+        self.sure = b""
         try:
             if not self._folder.exact(identity):
                 raise StoreError(COLLISION, "a name that differs only in case is there")
+            if expected is None and content and staged in self._staging.ready and values[0] != DIRECTORY:
+                stamp = self._create_near(identity, staged, values)
+                if stamp:
+                    return stamp
             with self._reach(identity, made if expected is None else None) as place:
                 return _unlocked(place, lambda: self._install(place, staged, values, expected, content))
         except OSError as error:
@@ -83,6 +89,26 @@ class Installer:
 
     # -- files
 
+    def _create_near(self, identity: str, staged: str, values: "list[bytes]") -> bytes:
+        """The common case: a new file, in a directory that is there. b"": it is not that, the careful way tells why."""
+        ready, fd = self._staging.ready[staged], self._staging.fd()
+        try:
+            place = self._folder.near(identity)
+            self._set_bits(fd, staged, ready[0], mode_of(values[1]) if self._stamps.full else None)
+            self._replacer.kernel.rename_new(fd, staged, place.fd, place.name)
+        except OSError:
+            self._folder.let_go()
+            return b""
+        del self._staging.ready[staged]
+        return self._stamp_of(place, ready)
+
+    def _set_bits(self, fd: int, name: str, st: os.stat_result, mode: "int | None") -> None:
+        """Permission bits of a new file, before it becomes visible; None: as the umask says."""
+        if self._stamps.full:
+            mode = _ALL_FILE & ~self._umask if mode is None else mode
+            if stat.S_IMODE(st.st_mode) != mode:
+                os.chmod(name, mode, dir_fd=fd)
+
     def _install_file(self, place: Place, staged: str, mode: "int | None", expected: "bytes | None") -> bytes:
         like = None if expected is None else self._expect(place, expected)
         bench = self._bench()
@@ -103,7 +129,7 @@ class Installer:
 
     def _install_across(
         self, place: Place, staged: str, mode: "int | None", like: "os.stat_result | None", expected: "bytes | None"
-    ) -> os.stat_result:
+    ) -> "Ready":
         """The directory is on another disk that is mounted there: make the object ready beside its place."""
         bench = self._bench_at(place)
         name = bench.aside()
@@ -130,29 +156,30 @@ class Installer:
     def _bench_at(self, place: Place) -> Bench:
         return Bench(place.fd, lambda: OWN_PREFIX + self._staging.aside())
 
-    def _dress(self, fd: int, name: str, mode: "int | None", like: "os.stat_result | None") -> os.stat_result:
+    def _dress(self, fd: int, name: str, mode: "int | None", like: "os.stat_result | None") -> "Ready":
         """Give what is ready its mode, and the owner of what it replaces, before it becomes visible."""
         try:
-            st = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            ready = seal(fd, self._stamps.full, name)
         except FileNotFoundError as error:
             raise StoreError(UNREADABLE, "nothing is staged under that name") from error
-        if not self._stamps.full:
-            return st
-        if mode is None:
-            keeps = like is not None and stat.S_ISREG(like.st_mode)
-            mode = like.st_mode & PERMISSIONS if like is not None and keeps else _ALL_FILE & ~self._umask
-        if like is not None and (like.st_uid, like.st_gid) != (st.st_uid, st.st_gid):
-            _give(fd, name, like.st_uid, like.st_gid)
-        if stat.S_IMODE(st.st_mode) != mode:
-            os.chmod(name, mode, dir_fd=fd)
-        return st
+        st = ready[0]
+        if like is not None and self._stamps.full:
+            if mode is None and stat.S_ISREG(like.st_mode):
+                mode = like.st_mode & PERMISSIONS
+            if (like.st_uid, like.st_gid) != (st.st_uid, st.st_gid):
+                _give(fd, name, like.st_uid, like.st_gid)
+        self._set_bits(fd, name, st, mode)
+        return ready
 
-    def _stamp_of(self, place: Place, ready: os.stat_result) -> bytes:
+    def _stamp_of(self, place: Place, ready: "Ready") -> bytes:
         """The stamp of what we put there; an edit that came right after it must differ from it."""
+        st, sealed = ready
         now = place.stat()
-        facts = (ready.st_ino, ready.st_size, ready.st_mtime_ns)
+        facts = (st.st_ino, st.st_size, st.st_mtime_ns)
         ours = now is not None and (now.st_ino, now.st_size, now.st_mtime_ns) == facts
-        return self._stamps.pack(now if ours and now is not None else ready) or b""
+        stamp = self._stamps.pack(now if ours and now is not None else st) or b""
+        self.sure = stamp if sealed and ours else b""
+        return stamp
 
     # -- directories and modes
 
@@ -211,6 +238,7 @@ class Installer:
                 raise StoreError(CHANGED)
             with self._folder.place(identity) as place:
                 _unlocked(place, lambda: self._remove(place, expected))
+            self._folder.let_go()
         except OSError as error:
             raise acting(error) from error
 
@@ -231,6 +259,7 @@ class Installer:
         try:
             with self._folder.place(identity) as place:
                 os.rmdir(place.name, dir_fd=place.fd)
+            self._folder.let_go()
         except OSError as error:
             if error.errno in (*MISSING, errno.ENOTEMPTY, errno.EEXIST):
                 return False

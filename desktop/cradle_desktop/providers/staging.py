@@ -28,6 +28,11 @@ _DEFAULT = 0o666  # our folder is private; most files keep these bits, less the 
 _NO_KERNEL_COPY = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
 
 
+# What an object made ready looks like, and whether its time of modification is one that no later write can have.
+Ready = tuple[os.stat_result, bool]
+_MOST_READY = 4096  # as many as a few batches hold; the others are looked at again
+
+
 class FileReader(Reader):
     """Content of an open regular file."""
 
@@ -79,6 +84,8 @@ class Staging:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
+        self.full = True  # see `Stamps`
+        self.ready: dict[str, Ready] = {}  # stages that were put whole and not yet taken over
         self._fd = -1
         self._count = 0
 
@@ -87,6 +94,7 @@ class Staging:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
+        self.ready = {}
 
     def fd(self) -> int:
         """Its descriptor."""
@@ -123,6 +131,7 @@ class Staging:
 
     def open(self, name: str, append: bool = False) -> int:
         """A descriptor to write a stage with."""
+        self.ready.pop(name, None)
         try:
             fresh = os.O_APPEND if append else os.O_TRUNC
             return os.open(_checked(name), _CREATE | fresh, _DEFAULT, dir_fd=self.fd())
@@ -138,6 +147,9 @@ class Staging:
         fd = self.open(name)
         try:
             write_all(fd, data)
+            if len(self.ready) >= _MOST_READY:
+                self.ready = {}
+            self.ready[name] = seal(fd, self.full)
         except OSError as error:
             raise acting(error) from error
         finally:
@@ -183,6 +195,7 @@ class Staging:
 
     def drop(self, name: str) -> None:
         """Forget a stage."""
+        self.ready.pop(name, None)
         if self._look() >= 0:
             _unlink(self.fd(), _checked(name))
 
@@ -205,6 +218,25 @@ class Staging:
         for name in os.listdir(self._fd):
             if name.startswith(_ASIDE):
                 self.rescue(self._fd, name)
+
+
+def seal(fd: int, full: bool = True, name: str = "") -> "Ready":
+    """Give a file (an open one, or a name in an open directory) a time of modification of its own.
+
+    The kernel stamps writes with ticks of a coarse clock, or with the very nanosecond; this is a nanosecond between two
+    ticks that is over, so that every later write, also one in the same tick, leaves another time. Where the disk keeps
+    coarser times nothing is gained. full: see `Stamps`.
+    """
+    now = time.time_ns() | 1
+    if name:
+        if full:
+            os.utime(name, ns=(now, now), dir_fd=fd, follow_symlinks=False)
+        there = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    else:
+        if full:
+            os.utime(fd, ns=(now, now))
+        there = os.fstat(fd)
+    return there, full and there.st_mtime_ns == now
 
 
 def _checked(name: str) -> str:

@@ -263,12 +263,13 @@ class Upload:
     def __init__(self, connection: Connection, max_message: int, keys: list[int], lower: bytes, upper: bytes) -> None:
         self._connection, self._max, self._keys = connection, max_message, keys
         self._request: int | None = None
+        self.piece = max_message - _DATA_EXTRA  # bytes of content in one DATA element, at the most
         self._pending = bytearray(encode_begin(lower, upper, True))
         self._last: tuple[int, int] | None = None
 
     def buffer(self, size: int) -> memoryview:
         """A buffer to read content into, to be given to `data`."""
-        return _BUFFERS.take(min(size, self._max - _DATA_EXTRA))
+        return _BUFFERS.take(min(size, self.piece))
 
     def change(self, change: Change, content: int, offset: int) -> None:
         """One change; its index is the number of changes before it."""
@@ -284,7 +285,8 @@ class Upload:
             self._pending += view
             return
         self._room(len(header) + len(view))
-        self._send([bytes(self._pending) + header, view])
+        self._pending += header
+        self._send([self._pending, view])
 
     def end(self, index: int, digest: bytes) -> None:
         """The content is complete and has this SHA-256."""
@@ -295,6 +297,15 @@ class Upload:
         else:
             self._add(data_head(index, c.END, 0) + digest)
 
+    def whole(self, index: int, data: bytes, digest: bytes) -> None:
+        """A small content in one piece."""
+        size = len(data)
+        self._room(size + _DATA_EXTRA)
+        self._pending += data_head(index, c.END, size)
+        self._pending += data
+        self._pending += digest
+        self._last = None
+
     def abort(self, index: int) -> None:
         """The content cannot be had: the device fails this change."""
         self._add(data_head(index, c.ABORT, 0))
@@ -302,7 +313,7 @@ class Upload:
     def commit(self) -> None:
         """The batch is complete."""
         self._add(COMMIT_ELEMENT)
-        self._send([bytes(self._pending)], more=False)
+        self._send([self._pending], more=False)
 
     def answer(self) -> list[tuple[int, int]]:
         """Wait for the device's answer: [(index, status)] of the changes that were not applied."""
@@ -317,7 +328,7 @@ class Upload:
 
     def _room(self, size: int) -> None:
         if self._pending and len(self._pending) + size > self._max:
-            self._send([bytes(self._pending)])
+            self._send([self._pending])
 
     def _send(self, body: list[Bytes], more: bool = True) -> None:
         self._request = self._connection.start(c.APPLY, body, more, self._request)
