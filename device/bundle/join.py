@@ -4,6 +4,7 @@ import ast
 import keyword
 from collections.abc import Iterator
 
+from layout import without_messages
 from strip import Strip, arguments, board_modules
 
 BUNDLE = "cradle_board"
@@ -118,7 +119,7 @@ class Joiner:
     """Gives every global of every module a name of its own, and joins the modules."""
 
     def __init__(self) -> None:
-        trees = {name: Strip().visit(tree) for name, tree in board_modules().items()}
+        trees = {name: Strip().visit(tree) for name, tree in without_messages(board_modules()).items()}
         self.modules = {name: Module(name, tree, trees) for name, tree in trees.items()}
         self.trees = trees
         self.order = in_order(self.modules)

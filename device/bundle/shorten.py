@@ -75,7 +75,10 @@ def _wanted(statement: ast.stmt, method: bool, used: "dict[str, int]", named: "s
 
 
 def attributes(tree: ast.Module, keep: "set[str]") -> "dict[str, str]":
-    """{attribute of our own classes: short name}, the most used first."""
+    """{attribute of our own classes: short name}, the most used first.
+
+    Two attributes get one name where no object has both: every name costs, and most classes have few.
+    """
     foreign = set(_FOREIGN_NAMES.split()) | set(dir(builtins))
     for kind in _FOREIGN:
         foreign.update(dir(kind))
@@ -87,10 +90,51 @@ def attributes(tree: ast.Module, keep: "set[str]") -> "dict[str, str]":
             own.add(node.attr)
     used = _used(tree)
     own -= foreign | keep | _strings(tree)
-    names = sorted([name for name in own if not name.startswith("__")], key=lambda name: -used.get(name, 0))
+    names = sorted([name for name in own if not name.startswith("__")], key=lambda name: (-used.get(name, 0), name))
     taken = foreign | keep | _strings(tree) | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     fresh = (name for name in short_names("") if name not in taken)
-    return {name: next(fresh) for name in names}
+    holders, families = _holders(tree)
+    shared: list[tuple[str, set[str]]] = []  # short name, families that have an attribute of this name
+    found = {}
+    for name in names:
+        having = holders.get(name) or families
+        for short, others in shared:
+            if not others & having:
+                break
+        else:
+            short, others = next(fresh), set()
+            shared.append((short, others))
+        others |= having
+        found[name] = short
+    return found
+
+
+def _holders(tree: ast.Module) -> "tuple[dict[str, set[str]], set[str]]":
+    """{attribute: families of classes that declare it}, and all families: a family is joined by inheritance.
+
+    The type checker sees to it that nothing is stored in an object that its class does not declare.
+    """
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    family = {one.name: one.name for one in classes}
+    for one in classes:
+        for base in one.bases:
+            if isinstance(base, ast.Name) and base.id in family:
+                old, new = family[one.name], family[base.id]
+                family = {name: new if its == old else its for name, its in family.items()}
+    holders: dict[str, set[str]] = {}
+    for one in classes:
+        declared = {name for statement in one.body for name in bound(statement)}
+        declared.update(
+            node.attr
+            for node in ast.walk(one)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "self"
+        )
+        for name in declared:
+            holders.setdefault(name, set()).add(family[one.name])
+    return holders, set(family.values())
 
 
 class Shorten(ast.NodeTransformer):
