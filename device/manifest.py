@@ -10,7 +10,7 @@ CORE = (
     "system.py", "links/__init__.py", "providers/__init__.py",
 )  # fmt: skip
 SERIAL = ("line.py", "links/stream.py")
-TCP = ("links/tcp.py",)
+TCP = ("pipe.py", "links/tcp.py")
 FILES = ("providers/disk.py", "providers/files.py")
 
 include("../protocol")  # noqa: F821

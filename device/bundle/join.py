@@ -16,6 +16,9 @@ PUBLIC = (
     "cradle_protocol.sync.values",
 )  # fmt: skip
 
+# Of those, what one link needs: it goes into the file of the service for such links.
+WITH = {"cradle_device.links.stream": "cradle_line", "cradle_device.links.tcp": "cradle_pipe"}
+
 
 class Module:
     """One module: what its names stand for."""
@@ -83,25 +86,40 @@ def in_order(modules: "dict[str, Module]") -> "list[Module]":
 
 
 def parts(modules: "dict[str, Module]", trees: "dict[str, ast.Module]") -> "dict[str, str]":
-    """Module -> file that it goes into: what is imported inside a function only has a file of its own."""
-    found: dict[str, str] = {}
-    _reach(modules, PUBLIC, BUNDLE, found)
-    for name in list(modules):
-        inside = [node for node in ast.walk(trees[name]) if isinstance(node, ast.FunctionDef)]
-        for node in [inner for function in inside for inner in ast.walk(function)]:
-            if isinstance(node, ast.ImportFrom) and node.module in modules:
-                _reach(modules, (node.module,), "cradle_" + node.module.rpartition(".")[2], found)
+    """Module -> file that it goes into: what is imported inside a function only has a file of its own.
+
+    What several such files need is in the first, as is all that the others need.
+    """
+    found = dict.fromkeys(_reach(modules, [name for name in PUBLIC if name not in WITH]), BUNDLE)
+    later: dict[str, set[str]] = {}
+    for name, file in [*WITH.items(), *_imported_late(modules, trees)]:
+        if name not in found:
+            later.setdefault(file, set()).update(_reach(modules, [name]) - found.keys())
+    for file, names in later.items():
+        for name in names:
+            found[name] = BUNDLE if name in found else file
     return found
 
 
-def _reach(modules: "dict[str, Module]", first: "tuple[str, ...]", file: str, found: "dict[str, str]") -> None:
-    """Put the modules, and those that they need at their start, into a file unless they are in one."""
+def _imported_late(modules: "dict[str, Module]", trees: "dict[str, ast.Module]") -> "Iterator[tuple[str, str]]":
+    """What functions import, and the files it goes into."""
+    for name in modules:
+        functions = [node for node in ast.walk(trees[name]) if isinstance(node, ast.FunctionDef)]
+        for node in [inner for function in functions for inner in ast.walk(function)]:
+            if isinstance(node, ast.ImportFrom) and node.module in modules:
+                yield node.module, "cradle_" + node.module.rpartition(".")[2]
+
+
+def _reach(modules: "dict[str, Module]", first: "list[str]") -> "set[str]":
+    """The modules, and those that they need at their start."""
+    found: set[str] = set()
     waiting = list(first)
     while waiting:
         name = waiting.pop()
         if name in modules and name not in found:
-            found[name] = file
+            found.add(name)
             waiting += modules[name].needs
+    return found
 
 
 def short_names(first: str) -> "Iterator[str]":

@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path
 
-from join import BUNDLE, PUBLIC, Joiner, bound
+from join import PUBLIC, Joiner, bound
 from shorten import Shorten, attributes, global_names, prune
 from strip import arguments
 
@@ -56,8 +56,8 @@ def stubs(joiner: Joiner) -> "dict[str, str]":
                 continue
             if place in joiner.constants:
                 lines.append("%s = %d" % (public, joiner.constants[place]))
-            elif not _foreign_import(module.tree, public):
-                lines.append("from %s import %s as %s" % (BUNDLE, joiner.new[place], public))
+            elif not _foreign_import(module.tree, joiner.new[place]):
+                lines.append("from %s import %s as %s" % (joiner.parts[name], joiner.new[place], public))
         found[name] = "\n".join(lines) + "\n"
     return found
 

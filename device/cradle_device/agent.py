@@ -10,7 +10,6 @@ from cradle_device import pairing, sync_handlers, system
 from cradle_device.metadata import LogMetadata
 from cradle_device.partnership import Partnerships
 from cradle_device.replica import Replica
-from cradle_device.runner import StreamService
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import LocalError
 from cradle_protocol.wire.handshake import Identity
@@ -130,9 +129,11 @@ class Agent:
         """
         service: Service
         if link.reliable:
+            from cradle_device.pipe import StreamService  # one of the two is enough for most agents
+
             service = StreamService(self, link, errors)
         else:
-            from cradle_device.line import LineService  # an agent on a network needs no link machine
+            from cradle_device.line import LineService
 
             service = LineService(self, link, errors)
         self._services = [one for one in self._services if not one.closed]

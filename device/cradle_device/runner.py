@@ -6,7 +6,7 @@ taken) and `close()`; `repl` and `stalls` are optional: the port is also a conso
 
 from cradle_device import system
 from cradle_device.conversation import Conversation
-from cradle_protocol.compat import MICROPYTHON, ticks_diff
+from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.wire import constants as c
 
 TYPE_CHECKING = False
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 
 # Steps of a conversation in one poll: one on a board, where each may write flash.
 STEPS = 1 if MICROPYTHON else 32
-# A stranger who says nothing does not keep a place for ever.
-_HANDSHAKE_MS = 30000
-# Nor does a desktop that vanished without a word; one that works long at its own end asks for a sign of life.
-_IDLE_MS = 900000
 
 
 class Service:
@@ -112,58 +108,3 @@ class Service:
         self._out = out = out[taken:]
         if count:
             out[0] = memoryview(out[0])[count:]
-
-    def _too_quiet(self, now: int) -> bool:
-        limit = _IDLE_MS if self.talk is not None and self.talk.is_open() else _HANDSHAKE_MS
-        return ticks_diff(now, self._heard) > limit
-
-
-class StreamService(Service):
-    """A link that is a reliable stream: one conversation, and the link ends with it."""
-
-    def __init__(self, agent: "Agent", link: "Link", errors: "Any") -> None:
-        super().__init__(agent, link, errors)
-        self._greet()
-
-    def _poll(self, now: int) -> bool:
-        talk = self.talk
-        if talk is None:
-            return False
-        self._collect(talk)
-        moved = self._write()
-        steps = 0
-        while not self._out and steps < STEPS and talk.step() >= 0:
-            steps += 1
-            self._collect(talk)
-        self._collect(talk)
-        if (self._out and self._write()) or steps:
-            return True
-        if not self._out and talk.over():
-            self.close(talk.reason or "the session ended")
-        elif not self._out and talk.hungry():
-            count = self.link.read_into(talk.session.receive_buffer())
-            if count:
-                talk.session.received(count)
-                self._heard = now
-                return True
-            if talk.idle():
-                return True
-        if not moved and self._too_quiet(now):
-            self.close("the other end said nothing for too long")
-        return moved
-
-    def _write(self) -> bool:
-        if not self._out:
-            return False
-        taken = self.link.write_some(self._out)
-        self._drop(taken)
-        return taken > 0
-
-    def wants(self) -> "tuple[bool, bool, int | None]":
-        talk = self.talk
-        if talk is None:
-            return False, False, 0
-        writing = bool(self._out)
-        left = _IDLE_MS if talk.is_open() else _HANDSHAKE_MS
-        left -= ticks_diff(system.now_ms(), self._heard)
-        return not writing and talk.hungry(), writing, 0 if not writing and not talk.hungry() else max(0, left)
