@@ -25,10 +25,12 @@ from cradle_desktop.providers.registry import UnknownType, create_store
 from cradle_desktop.version import VERSION
 from cradle_device.agent import Agent
 from cradle_device.host import HostMetadata
+from cradle_device.host_apply import apply
 from cradle_hardware.address import Address, listen, parse_address
 from cradle_hardware.link import Link, LinkError, Listener
 from cradle_protocol.errors import BUSY, LocalError
 from cradle_protocol.provider.store import ObjectStore
+from cradle_protocol.wire.constants import APPLY
 from cradle_protocol.wire.fingerprint import fingerprint
 
 # Connections at once: each costs a thread and its buffers. What comes beyond is closed, the desktop tries again.
@@ -100,6 +102,7 @@ def open_agent(state: Path, stores: list[ObjectStore], name: str, journal: "Jour
         if error.code == BUSY:
             raise Held(f"another agent uses {state}; end that one, or give this one its own --state") from error
         raise
+    agent.handlers[APPLY] = apply
     try:
         yield agent
     finally:

@@ -76,6 +76,7 @@ class Batch:
         self._writer: "Writer | None" = None
         self._hasher: "Hash | None" = None
         self._length = self._unflushed = 0
+        self._room = 0  # bytes that the store is known to have room for
 
     # -- elements
 
@@ -84,20 +85,22 @@ class Batch:
         at = 0
         while at < len(view):
             tag, values, at = decode_apply(view, at, self.channel.meta.units)
-            if self.committing or (tag == c.BEGIN) == self._begun:
-                raise RemoteError(BAD_MESSAGE, "a batch begins once and ends with its commit")
-            if tag == c.BEGIN:
-                self._begun = True
-                self.lower, self.upper, flags = values
-                self.learn = flags & c.LEARN != 0
-            elif tag == c.CHANGE:
-                self._change(values)
-                yield WORK
-            elif tag == c.DATA:
-                yield FLASH
-                self._data(values)
-            else:
-                self.committing = True
+            yield FLASH if tag == c.DATA else WORK
+            self._element(tag, values)
+
+    def _element(self, tag: int, values: "tuple[Any, ...]") -> None:
+        if self.committing or (tag == c.BEGIN) == self._begun:
+            raise RemoteError(BAD_MESSAGE, "a batch begins once and ends with its commit")
+        if tag == c.BEGIN:
+            self._begun = True
+            self.lower, self.upper, flags = values
+            self.learn = flags & c.LEARN != 0
+        elif tag == c.CHANGE:
+            self._change(values)
+        elif tag == c.DATA:
+            self._data(values)
+        else:
+            self.committing = True
 
     def _change(self, values: "tuple[Any, ...]") -> None:
         facts, content, offset = values
@@ -171,7 +174,7 @@ class Batch:
                 if digest_of(new.values[0]) not in (b"", digest):
                     raise StoreError(MISMATCH)
                 new.values[0] = with_digest(new.values[0], digest)
-            elif size_of(new.values[0]) - (offset or 0) > store.room():
+            elif not self._fits(size_of(new.values[0]) - (offset or 0)):
                 entry.status = NO_ROOM
             else:
                 entry.name = name
@@ -180,6 +183,13 @@ class Batch:
             entry.status = error.status
             if entry.name:
                 self._forget_content(entry)
+
+    def _fits(self, size: int) -> bool:
+        """Is there room? The store is asked again only when what it said is used up."""
+        if size > self._room:
+            self._room = self.channel.store.room()
+        self._room -= size
+        return self._room >= 0
 
     def _held(self, entry: Entry) -> int:
         """Is the content of the new item what the old one has? It is hashed here if nobody has done that."""
@@ -318,13 +328,13 @@ class Batch:
         return [(k, self.entries[k].status) for k in range(len(self.entries)) if self.entries[k].status]
 
 
-def apply(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+def apply(talk: "Conversation", request: int, body: memoryview, more: bool, kind: "type[Batch]" = Batch) -> "Steps":
     """One part of an APPLY request; the last one brings the commit and gets the answer."""
     if talk.batch is None:
         channel = talk.passing
         if channel is None or channel.made is None:
             raise RemoteError(BAD_MESSAGE, "a batch came before its pass")
-        talk.batch = Batch(channel, request, talk.agent.limits.batch_items)
+        talk.batch = kind(channel, request, talk.agent.limits.batch_items)
     batch = talk.batch
     if batch.request != request:
         raise RemoteError(BAD_MESSAGE, "two batches came at once")

@@ -167,9 +167,9 @@ class Installer:
 
 
 def _in_order(entries: "list[Entry]") -> "list[Entry]":
-    """Directories from the outside in, files, deletes from the inside out."""
+    """Directories from the outside in, files by directory, deletes from the inside out."""
     folders = sorted([e for e in entries if _is_folder(e)], key=_identity)
-    files = [e for e in entries if e.new is not None and not e.new.dead and not _is_folder(e)]
+    files = sorted([e for e in entries if e.new is not None and not e.new.dead and not _is_folder(e)], key=_identity)
     deletes = sorted([e for e in entries if e.new is not None and e.new.dead], key=_identity)
     deletes.reverse()
     return folders + files + deletes

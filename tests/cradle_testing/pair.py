@@ -9,7 +9,10 @@ from typing import Any
 
 from cradle_desktop.connection import Connection
 from cradle_desktop.pump import StreamPump
+from cradle_device import host_apply
 from cradle_device.agent import Agent, Limits
+from cradle_device.host import HostMetadata
+from cradle_device.metadata import LogMetadata
 from cradle_hardware.link import Link, LinkError, LinkLost
 from cradle_hardware.loopback import pair
 from cradle_protocol.provider.store import ObjectStore
@@ -33,16 +36,24 @@ class Cut(Exception):
 
 
 class AgentEnd:
-    """A device's agent over a store, with its state in a folder; `restart` is a power cut."""
+    """A device's agent over a store, with its state in a folder; `restart` is a power cut.
+
+    At every other start it is one for a machine with memory: the same log, the same answers.
+    """
 
     def __init__(self, number: int, store: ObjectStore, folder: Path, batch_items: int) -> None:
         self.number, self.store, self.folder, self.batch_items = number, store, folder, batch_items
         self.keys: dict[bytes, bytes] = {}
+        self._host = number % 2 == 0
         self._start()
 
     def _start(self) -> None:
         limits = Limits(MAX_MESSAGE, MAX_REQUESTS, self.batch_items, BATCH_BYTES, MAX_MESSAGE, JOINED, REPLICAS)
-        self.agent = Agent(str(self.folder), [self.store], f"R{self.number + 1}", limits)
+        self._host = not self._host
+        kind = HostMetadata if self._host else LogMetadata
+        self.agent = Agent(str(self.folder), [self.store], f"R{self.number + 1}", limits, log=kind)
+        if self._host:
+            self.agent.handlers[c.APPLY] = host_apply.apply
 
     def restart(self) -> None:
         """What a power cut leaves of the agent starts again."""
