@@ -14,8 +14,9 @@ import re
 import sys
 from pathlib import Path
 
+from inline import inline
 from join import PUBLIC, Joiner, bound
-from shorten import Shorten, attributes, global_names, prune
+from shorten import Shorten, attributes, foreign_names, global_names, prune, strings
 from strip import arguments
 
 
@@ -78,6 +79,7 @@ def bundle() -> "dict[str, str]":
     for text in files.values():
         roots.update(line.split()[3] for line in text.splitlines() if line.startswith("from"))
     prune(tree, keep - contract(joiner.trees) | roots)
+    inline(tree, keep | roots | foreign_names() | strings(tree))
     names = attributes(tree, keep)
     home = {name: file for file, part in joined.items() for one in part if one in tree.body for name in bound(one)}
     heads = {file: _imports(file, [one for one in part if one in tree.body], home) for file, part in joined.items()}

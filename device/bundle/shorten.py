@@ -22,9 +22,14 @@ _FOREIGN_NAMES = """
 """
 
 
-def _strings(tree: ast.AST) -> "set[str]":
+def strings(tree: ast.AST) -> "set[str]":
     """Every string constant: what is looked up by name must keep it."""
     return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def foreign_names() -> "set[str]":
+    """Names of what is not ours."""
+    return set(_FOREIGN_NAMES.split()) | set(dir(builtins)).union(*map(dir, _FOREIGN))
 
 
 def _used(tree: ast.AST) -> "dict[str, int]":
@@ -53,7 +58,7 @@ def prune(tree: ast.Module, keep: "set[str]") -> None:
     count = 0
     while count != len(list(ast.walk(tree))):
         count = len(list(ast.walk(tree)))
-        used, named = _used(tree), keep | _strings(tree)
+        used, named = _used(tree), keep | strings(tree)
         tree.body = [one for one in tree.body if _wanted(one, False, used, named)]
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
@@ -79,9 +84,7 @@ def attributes(tree: ast.Module, keep: "set[str]") -> "dict[str, str]":
 
     Two attributes get one name where no object has both: every name costs, and most classes have few.
     """
-    foreign = set(_FOREIGN_NAMES.split()) | set(dir(builtins))
-    for kind in _FOREIGN:
-        foreign.update(dir(kind))
+    foreign = foreign_names()
     own: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
@@ -89,9 +92,9 @@ def attributes(tree: ast.Module, keep: "set[str]") -> "dict[str, str]":
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             own.add(node.attr)
     used = _used(tree)
-    own -= foreign | keep | _strings(tree)
+    own -= foreign | keep | strings(tree)
     names = sorted([name for name in own if not name.startswith("__")], key=lambda name: (-used.get(name, 0), name))
-    taken = foreign | keep | _strings(tree) | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    taken = foreign | keep | strings(tree) | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     fresh = (name for name in short_names("") if name not in taken)
     holders, families = _holders(tree)
     shared: list[tuple[str, set[str]]] = []  # short name, families that have an attribute of this name
