@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
 # Bytes of .mpy for all that a board loads (design 8).
 LIMIT = 64 * 1024
 # Heap of the unix port, where an object takes twice what it takes on a board of 32 bits.
-HEAP = "240k"
+HEAP = "192k"
 
 
 @pytest.fixture(scope="session")
