@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Rows fetched at a time while items stream: some 200 KB, and no cursor stays open between two of them.
 PAGE = 1000
+# Items kept as they were committed, some 700 bytes each: what a scan has just found is asked for at once.
+RECENT = 20000
 
 _ALIVE = f"count(*) FILTER (WHERE substr(mark, 1, 1) < x'{DEAD:02x}')"
 _INFO = f"SELECT location, type, replica.id, store_id, {_ALIVE} FROM replica LEFT JOIN item ON item.replica = number "
@@ -135,6 +137,7 @@ class SqliteMetadata(Metadata):
             raise StateError(text) from error
         self._saved = row
         self._changed: dict[bytes, Item | None] = {}
+        self._recent: dict[bytes, Item] = {}  # some of what the table holds
         self._marks: dict[bytes, bytes] | None = None
         self._by_oid: dict[int, bytes] | None = None
         self._met: set[bytes] = set()
@@ -148,6 +151,8 @@ class SqliteMetadata(Metadata):
             return None if item is None else item.copy()
         if self._marks is not None and item_id not in self._marks:
             return None
+        if item_id in self._recent:
+            return self._recent[item_id].copy()
         row = self._one(
             "SELECT oid, identity, mark, body FROM item WHERE replica = ? AND id = ?", (self._number, item_id)
         )
@@ -176,24 +181,21 @@ class SqliteMetadata(Metadata):
 
     def _stream(self, lower: bytes, knowledge: "Knowledge | None") -> "Iterator[Item]":
         """Rows and held items merged by id; with a knowledge only what it lacks, before an Item is made of a row."""
-        held = sorted(i for i in self._changed if i >= lower)
+        near: dict[bytes, Item | None] = {**self._recent, **self._changed}
+        held = sorted(i for i in near if i >= lower)
         at = 0
-        for row in self._rows(lower):
+        all_near = self._marks is not None and self._marks.keys() <= near.keys()
+        for row in () if all_near else self._rows(lower):
             while at < len(held) and held[at] < row[0]:
-                yield from self._held(held[at], knowledge)
+                yield from _held(near[held[at]], knowledge)
                 at += 1
             if at < len(held) and held[at] == row[0]:
-                yield from self._held(held[at], knowledge)
+                yield from _held(near[held[at]], knowledge)
                 at += 1
             elif knowledge is None or lacks(knowledge.vector(row[0]), row[4]):
                 yield item_from(*row)
         for item_id in held[at:]:
-            yield from self._held(item_id, knowledge)
-
-    def _held(self, item_id: bytes, knowledge: "Knowledge | None") -> "Iterator[Item]":
-        item = self._changed.get(item_id)
-        if item is not None and (knowledge is None or news(item, knowledge.vector(item_id))):
-            yield item.copy()
+            yield from _held(near[item_id], knowledge)
 
     def _rows(self, lower: bytes) -> "Iterator[_Row]":
         page: list[_Row] = self._all(_PAGE.format(">="), (self._number, lower, PAGE))
@@ -289,8 +291,21 @@ class SqliteMetadata(Metadata):
             connection.execute(_UPDATE, (*head, self._number))
             connection.execute("DELETE FROM intent WHERE replica = ?", (self._number,))
         self._saved = head
+        self._remember()
         self._changed = {}
         self._intended = False
+
+    def _remember(self) -> None:
+        """What was changed is in the table now."""
+        if len(self._recent) + len(self._changed) > RECENT:
+            self._recent = {}
+        if len(self._changed) > RECENT:
+            return
+        for item_id, item in self._changed.items():
+            if item is None:
+                self._recent.pop(item_id, None)
+            else:
+                self._recent[item_id] = item
 
     def _changed_rows(self) -> "Iterator[tuple[int, bytes, int, str, bytes, bytes]]":
         """In the order of the table: neighbouring rows go to the same page."""
@@ -301,6 +316,11 @@ class SqliteMetadata(Metadata):
 
     def rollback(self) -> None:
         self._load()
+
+
+def _held(item: "Item | None", knowledge: "Knowledge | None") -> "Iterator[Item]":
+    if item is not None and (knowledge is None or news(item, knowledge.vector(item.id))):
+        yield item.copy()
 
 
 __all__ = ["SqliteMetadata", "SqliteStore"]

@@ -12,8 +12,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from cradle_desktop.sync.plan import Departure
-from cradle_desktop.sync.remote import FOLLOWS, NONE, RESUME, STAGED, RemoteReplica, Upload
+from cradle_desktop.sync.remote import FOLLOWS, NONE, RESUME, STAGED, RemoteReplica
 from cradle_desktop.sync.report import Observer, TypeResult
+from cradle_desktop.sync.upload import Upload
 from cradle_protocol.errors import OK, STALE, STATUS_TEXT
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.item import Item
