@@ -33,6 +33,7 @@ def options() -> argparse.Namespace:
 def main() -> int:
     args = options()
     wanted = args.only or list(PARTS)
+    load = os.getloadavg()[0]
     place = Path(tempfile.mkdtemp(prefix="cradle-bench-", dir=TMPFS if TMPFS.is_dir() else None))
     try:
         sections, goals = run_parts(args, wanted, place)
@@ -41,7 +42,7 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    text = "\n".join([heading(args), *sections, "## Goals\n", report.goals_table(goals)])
+    text = "\n".join([heading(args, load), *sections, "## Goals\n", report.goals_table(goals)])
     print(text)
     if not args.no_write:
         RESULTS.write_text(text, encoding="utf-8")
@@ -78,12 +79,23 @@ def version(*command: str) -> str:
     return (done.stdout or done.stderr).partition("\n")[0].strip()
 
 
-def heading(args: argparse.Namespace) -> str:
+def machine() -> str:
+    """What ran it, and what else ran there: ratios hold on a busy machine, seconds do not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores ({models[0] if models else 'unknown'}), {memory:.0f} GiB, {platform.machine()}"
+
+
+def heading(args: argparse.Namespace, load: float) -> str:
     tools = "; ".join([version("rsync", "--version"), version("unison", "-version"), version("sz", "--version")])
     return f"""# Benchmark results
 
-Made by `make bench` on {date.today()}: {os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}, \
-CPython {platform.python_version()}.
+Made by `make bench` on {date.today()}: {machine()}, Linux {platform.release()}, \
+CPython {platform.python_version()}; load average at the start {load:.1f}.
 Peers: {tools}.
 
 Everything on tmpfs, over loopback TCP without encryption, pair by pair in one run, medians of {args.rounds} \
