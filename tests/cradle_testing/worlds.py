@@ -67,8 +67,13 @@ class MemoryConflicts(ConflictStore):
         return size <= self.limit - sum(map(len, self.losers.values()))
 
     def add(self, loser: Loser, content: "Reader | None", taken: str = "") -> int:
-        self.losers[(loser.item_id, loser.unit, loser.value)] = b"" if content is None else _drain(content)
-        return len(self.losers)
+        key = (loser.item_id, loser.unit, loser.value)
+        known = key in self.losers
+        self.losers[key] = b"" if content is None else _drain(content)
+        return int(known)
+
+    def withdraw(self, loser: Loser) -> None:
+        self.losers.pop((loser.item_id, loser.unit, loser.value), None)
 
     @contextmanager
     def batch(self) -> Iterator[None]:

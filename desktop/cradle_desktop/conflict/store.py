@@ -180,7 +180,8 @@ class ConflictStore:
         """Keep a loser, its content copied and durable when this (or the batch) ends. Closes the content.
 
         `taken`: the user has decided already, and for what; then it is kept, and waits for nobody.
-        Returns its number, the same for the same item, unit and value; in a batch 0, it is numbered at the end.
+        Returns its number, the same for the same item, unit and value; in a batch 0 for a new one, it is numbered at
+        the end.
         Raises StoreError(NO_ROOM) if it does not fit, and what reading the content raises.
         """
         if self._batch is None:
@@ -196,7 +197,7 @@ class ConflictStore:
             loser.digest, loser.size = draft.digest, draft.size
             loser.value = with_digest(loser.value, draft.digest) if is_file(loser.value) else loser.value
         self._batch.append((loser, draft, taken))
-        return 0
+        return self._number_of(self._database.connection, loser)
 
     def _store(self, batch: _Batch) -> None:
         if not batch:
@@ -211,6 +212,17 @@ class ConflictStore:
                 if taken:
                     connection.execute(_SETTLE, (now, taken, number))
         self._bound()
+
+    def withdraw(self, loser: Loser) -> None:
+        """What was added just now was not displaced after all. Its content goes when the store is next tidied."""
+        if self._batch is not None:
+            gone = [entry for entry in self._batch if entry[0] is loser]
+            self._batch = [entry for entry in self._batch if entry[0] is not loser]
+            self.contents.drop([draft for _, draft, _ in gone if draft is not None])
+            if gone:
+                return
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM conflict WHERE number = ?", (self._number_of(connection, loser),))
 
     @staticmethod
     def _number_of(connection: "sqlite3.Connection", loser: Loser) -> int:

@@ -49,20 +49,27 @@ class Job:
         plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in self.remote.skipped]
         overlay, skipped = Overlay(self.meta), set[bytes]()
         news = not self.meta.knowledge.contains(self.remote.knowledge)
-        if news and self.options.direction != "to-device":
+        if news:
             arrivals = Arrivals(
                 overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
                 self.store.type, self._decisions(),
             )  # fmt: skip
             arrivals.plan(self.remote.changes(self.meta.knowledge), plan)
             skipped = arrivals.skipped
+            if self.options.direction == "to-device":
+                _keep_out(plan, overlay, skipped)
         if self.options.direction != "to-desktop":
             plan.departures = self._departures(overlay, skipped)
+        if self.options.direction == "to-device":
+            both = [departure.item.identity for departure in plan.departures if departure.item.id in skipped]
+            reason = there + "it was changed as well, and changes flow to it only"
+            plan.skipped += [(identity, reason) for identity in both]
         return Planned(plan, overlay, skipped, news)
 
     def _departures(self, meta: Metadata, skipped: set[bytes]) -> list[Departure]:
         shown = {i: change.values for i, change in self.remote.shown.items() if change.values}
-        return Departures(meta, self.remote.knowledge, shown, self.remote.holds_mode, skipped).plan()
+        gone = {i for i, change in self.remote.shown.items() if change.dead}
+        return Departures(meta, self.remote.knowledge, shown, self.remote.holds_mode, skipped, gone).plan()
 
     def _decisions(self) -> dict[bytes, str]:
         """What the user decided, by item: a decision holds for all units of it."""
@@ -91,15 +98,22 @@ class Job:
         check_deletes(self.remote.name, plan.to_device(), self.remote.objects, self.options.max_delete)
         result = TypeResult(self.store.type)
         result.skipped, result.conflicts = list(plan.skipped), len(plan.waiting)
-        if planned.news and direction != "to-device":
+        if planned.news:
             self._arrive(planned, conflicts, observer, result)
         if direction != "to-desktop" and not self.remote.knowledge.contains(self.meta.knowledge):
             departing = Departing(
                 self.store, self.meta, self.remote, plan.departures, planned.skipped, observer, result
             )  # fmt: skip
             result.to_device = plan.to_device(departing.run())
-        conflicts.waiting(self.options.partner, self.store.type, [self._waiting(lost) for lost in plan.waiting])
+        waiting = plan.waiting + self._undone(planned)
+        conflicts.waiting(self.options.partner, self.store.type, [self._waiting(lost) for lost in waiting])
         return result
+
+    def _undone(self, planned: Planned) -> list[Lost]:
+        """Conflicts that the user has decided and that could not be settled this time: the decision stands."""
+        steps = [step for step in planned.plan.steps + planned.plan.tail if step.new.id in planned.skipped]
+        decided = self._decisions()
+        return [lost for step in steps for lost in step.lost if lost.item_id in decided]
 
     def _arrive(self, planned: Planned, conflicts: ConflictStore, observer: Observer, result: TypeResult) -> None:
         """Execute the first half, and plan the second anew where the first has changed what there is to send."""
@@ -125,3 +139,16 @@ class Job:
             unit=lost.unit, kind=lost.kind, winner="", loser="", value=UNKNOWN, digest=digest_of(lost.value),
             size=size_of(lost.value),
         )  # fmt: skip
+
+
+def _keep_out(plan: Plan, overlay: Overlay, skipped: set[bytes]) -> None:
+    """Changes flow to the device only: of what it has, take what nobody sees (equal contents get equal versions)."""
+    shown = [step for step in plan.steps if step.verb or step.lost] + plan.tail
+    for step in shown:
+        skipped.add(step.new.id)
+        overlay.changed.pop(step.new.id, None)
+    out = {id(step) for step in shown}
+    plan.steps = [step for step in plan.steps if id(step) not in out]
+    plan.tail = []
+    skipped.update(lost.item_id for lost in plan.waiting)
+    plan.waiting = []

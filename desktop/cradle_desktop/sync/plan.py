@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from cradle_desktop.sync.report import Counts
 from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Lost, Outcome, Resolver
 from cradle_protocol.sync.change import Change, change_of
-from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.item import Item, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.overlay import Overlay
@@ -34,6 +34,7 @@ from cradle_protocol.sync.version import HIGHEST, LOWEST, knows, knows_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_desktop.conflict.store import Loser
     from cradle_desktop.sync.report import Policy
 
 # What a step is called in the plan. METADATA steps are not shown: nothing a user can see changes.
@@ -45,6 +46,8 @@ _COUNTED = {CREATE: "created", UPDATE: "updated", RENAME: "renamed", DELETE: "de
 class Step:
     """One item that becomes different on the desktop.
 
+    lost    what it displaces; also: the steps that happen with it or not at all
+    kept    what of `lost` is in the conflict store; reason: why it was skipped (both while it is executed)
     fetch   the change whose content must be fetched from the device, None if no content is needed
     copy    the local item whose content, as it was before the pass, is the one wanted; None if there is none
     """
@@ -56,6 +59,8 @@ class Step:
     copy: Item | None = None
     lost: list[Lost] = field(default_factory=list)
     also: list[Step] = field(default_factory=list)
+    kept: list[Loser] = field(default_factory=list)
+    reason: str = ""
 
 
 @dataclass
@@ -142,7 +147,9 @@ class Arrivals:
         by_id = {change.id: change for change in changes}
         later: list[Change] = []
         for change, verdict, item in self._judged(changes):
-            if verdict == TAKE and item is not None:
+            if self._unsure(change, verdict) is not None:
+                self._skip(plan, change, "its content cannot be read just now")
+            elif verdict == TAKE and item is not None:
                 self._step(plan.steps, by_id, change, [item], [])
             elif verdict != KNOWN:
                 local = self.meta.get(change.id)
@@ -151,6 +158,7 @@ class Arrivals:
         self.meta.knowledge.learn(LOWEST, HIGHEST, self.made, list(self.skipped))
         for change in later:
             self._settle_late(plan, by_id, change, resolver)
+        self._clear_the_way(plan)
         changed = [step.new for step in plan.steps + plan.tail]
         for directory in resolver.parents_to_revive(changed):
             plan.tail.append(Step(directory, self.meta.base.get(directory.id), METADATA))
@@ -212,6 +220,53 @@ class Arrivals:
         self.skipped.remove(change.id)
         self.meta.knowledge.learn_item(change.id, self.made.vector(change.id))
 
+    def _skip(self, plan: Plan, change: Change, reason: str) -> None:
+        local = self.meta.get(change.id)
+        plan.skipped.append((local.identity if local is not None else change.identity or "", reason))
+        self.skipped.add(change.id)
+
+    def _clear_the_way(self, plan: Plan) -> None:
+        """A directory with living children beats a file of its name, which goes to the conflict store.
+
+        The directory comes (back) in the tail, and after it what this pass brings into it.
+        """
+        for path in sorted(self._files_with_children(plan)):
+            i = item_id(self.type, path)
+            file, old = self.meta.get(i), self.meta.base.get(i)
+            assert file is not None
+            here = old is not None and not old.dead and old.values[0] == file.values[0]
+            side, held = ("desktop", path) if here else ("device", i)
+            directory = file.copy()
+            directory.live(self.meta.next_version(), [DIRECTORY, DIRECTORY_MODE][: len(file.values)])
+            self.meta.put(directory)
+            inside = [step for step in plan.steps if step.new.identity.startswith(path + "/")]
+            away = {id(step) for step in inside} | {id(step) for step in plan.steps if step.new.id == i}
+            plan.steps = [step for step in plan.steps if id(step) not in away]
+            lost = Lost(path, i, 0, "update-update", side, file.values[0], held)
+            plan.tail += [Step(directory, old, verb_of(directory, old), lost=[lost]), *inside]
+
+    def _files_with_children(self, plan: Plan) -> set[str]:
+        """Paths that would be a living file with something living below."""
+        files: dict[str, bool] = {}
+        found: set[str] = set()
+        for step in plan.steps + plan.tail:
+            path = step.new.identity
+            if step.new.dead:
+                continue
+            turned = step.old is not None and step.old.values[0] == DIRECTORY and step.new.values[0] != DIRECTORY
+            if turned and self._has_children(path):
+                found.add(path)
+            while path := path.rpartition("/")[0]:
+                if path not in files:
+                    above = self.meta.get(item_id(self.type, path))
+                    files[path] = above is not None and not above.dead and above.values[0] != DIRECTORY
+                if files[path]:
+                    found.add(path)
+        return found
+
+    def _has_children(self, path: str) -> bool:
+        return any(not item.dead and item.identity.startswith(path + "/") for item in self.meta.items())
+
     def _wait(self, plan: Plan, change: Change) -> None:
         self.skipped.add(change.id)
         local = self.meta.get(change.id)
@@ -240,7 +295,8 @@ class Arrivals:
         """A unit that the device cannot say is said by the desktop, with a stamp of its own."""
         if new.dead or len(new.values) < 2 or new.values[1] != UNKNOWN or not self.holds_mode:
             return
-        kept = old.values[1] if old is not None and not old.dead else UNKNOWN
+        source = old if new.link is None else self.meta.base.get(new.link.id)
+        kept = source.values[1] if source is not None and len(source.values) > 1 else UNKNOWN
         new.values[1] = kept or (DIRECTORY_MODE if new.values[0] == DIRECTORY else FILE_MODE)
         new.versions[1] = self.meta.next_version()
 
@@ -287,7 +343,7 @@ class Departures:
     """Plans the pass to the device. theirs: its knowledge, in our keys; shown: the values it sent in this session.
 
     waiting: items of which the device has a version that we left out. They are told to the device all the same, without
-    content: its answer is STALE, and it learns nothing of them.
+    content: its answer is STALE, and it learns nothing of them. gone: items that are deleted there as well.
     """
 
     meta: Metadata
@@ -295,6 +351,7 @@ class Departures:
     shown: dict[bytes, list[bytes]]
     holds_mode: bool
     waiting: Collection[bytes] = ()
+    gone: Collection[bytes] = ()
 
     def plan(self) -> list[Departure]:
         """All items with a version that the device lacks, in the order of ids."""
@@ -309,7 +366,8 @@ class Departures:
         if item.id in self.waiting:
             return Departure(item, change, METADATA, False)
         if item.dead:
-            return Departure(item, change, DELETE if has and item.link is None else METADATA, False)
+            deletes = has and item.link is None and item.id not in self.gone
+            return Departure(item, change, DELETE if deletes else METADATA, False)
         held = self.shown.get(item.id)
         known = knows(vector, item.versions[0]) or (held is not None and compare(held[0], item.values[0]) == EQUAL)
         content = is_file(item.values[0]) and not known

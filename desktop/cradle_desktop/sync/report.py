@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 MAX_DELETE_PERCENT = 25.0
 # ... but not for a type with so few objects that one or two of them are already a large share.
 MAX_DELETE_FLOOR = 10
+# A store that suddenly looks empty stops and asks as well, but for so few objects that a hand deletes them all.
+EMPTY_FLOOR = 2
 
 
 class SyncOptions:
@@ -79,5 +81,6 @@ class MassDelete(Exception):
 
 def check_deletes(side: str, counts: Counts, objects: int, percent: float) -> None:
     """Raise MassDelete if too large a share of a side's objects would go."""
-    if objects > MAX_DELETE_FLOOR and counts.deleted * 100 > objects * percent:
+    floor = EMPTY_FLOOR if counts.deleted == objects else MAX_DELETE_FLOOR
+    if objects > floor and counts.deleted * 100 > objects * percent:
         raise MassDelete(side, counts.deleted, objects, percent)

@@ -94,7 +94,7 @@ class Resolver:
 
     def _revive(self, alive: Item, change: Change, deleter: str, counted: bool = True) -> Outcome:
         """The surviving side wins with a fresh stamp on every unit. `deleter`: whose delete is undone by that."""
-        if self._leaves(alive.id):
+        if counted and self._leaves(alive.id):
             return Outcome(waits=True)
         new = alive.copy()
         if counted and self.decisions.get(alive.id) == deleter:
@@ -153,6 +153,8 @@ class Resolver:
         """Does the local value win over the incoming one?"""
         if DIRECTORY in (ours, theirs):
             return (ours == DIRECTORY) == self.has_children(item.identity)
+        if item.id in self.decisions:
+            return self._policy(item.id) == "desktop"  # the user's word counts, whoever stamped
         our_role, their_role = self._role(our_version), self._role(their_version)
         if our_role == their_role:
             return (digest_of(ours) or ours) > (digest_of(theirs) or theirs)

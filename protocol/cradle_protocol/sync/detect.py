@@ -40,8 +40,7 @@ def detect(store: "ObjectStore", meta: "Metadata", moves: int = MAX_MOVES, look_
     is not touched either.
     """
     scan = Scan()
-    if not look_only:
-        _prune_implied(store, meta)
+    _settle_implied(store, meta, look_only)
     meta.begin_scan()
     fresh: list[bytes] = []
     for identity, stamp in store.items():
@@ -69,10 +68,11 @@ def detect(store: "ObjectStore", meta: "Metadata", moves: int = MAX_MOVES, look_
     return scan
 
 
-def _prune_implied(store: "ObjectStore", meta: "Metadata") -> None:
-    """The user emptied a directory that existed only for its children: it goes as well."""
+def _settle_implied(store: "ObjectStore", meta: "Metadata", look_only: bool) -> None:
+    """Directories that existed only for their children: gone, emptied by the user, or a file by now."""
     for item in sorted(meta.implied(), key=lambda one: one.identity, reverse=True):
-        if store.stamp(item.identity) is None or store.prune(item.identity):
+        stamp = store.stamp(item.identity)
+        if stamp is None or is_file(store.values(stamp)[0]) or (not look_only and store.prune(item.identity)):
             unimply(meta, item)
 
 

@@ -4,6 +4,7 @@ By the store's own identity (inode, size, time of the last write) where it has o
 object is paired with at most one new object. The tombstone names the target, the new item names its source.
 """
 
+from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.item import RACY, Link
 from cradle_protocol.sync.values import is_file, is_lazy, size_of, with_digest
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def pair_moves(
     store: "ObjectStore", meta: "Metadata", gone: "list[bytes]", fresh: "list[bytes]"
 ) -> "dict[bytes, bytes]":
-    """{vanished id: new id}. Hashes new objects only where one of their size has vanished; raises StoreError."""
+    """{vanished id: new id}. Hashes new objects only where one of their size has vanished."""
     waiting: dict[bytes, list[bytes]] = {}
     sizes: dict[bytes, bool] = {}
     for i in gone:
@@ -31,8 +32,8 @@ def pair_moves(
         new = meta.get(n)
         if new is None or not waiting or _size(new) not in sizes:
             continue
-        if not store.moves_by_identity:
-            _hash(store, meta, new)
+        if not store.moves_by_identity and not _hash(store, meta, new):
+            continue
         same = waiting.get(_key(store, new))
         if same:
             pairs[same.pop()] = n
@@ -52,10 +53,15 @@ def _key(store: "ObjectStore", item: "Item") -> bytes:
     return value if is_file(value) and not is_lazy(value) and size_of(value) else b""
 
 
-def _hash(store: "ObjectStore", meta: "Metadata", item: "Item") -> None:
-    if is_lazy(item.values[0]):
-        item.values[0] = with_digest(item.values[0], store.digest(item.identity))
-        meta.put(item)
+def _hash(store: "ObjectStore", meta: "Metadata", item: "Item") -> bool:
+    """Give the item its digest; False if the content cannot be read just now."""
+    try:
+        if is_lazy(item.values[0]):
+            item.values[0] = with_digest(item.values[0], store.digest(item.identity))
+            meta.put(item)
+        return True
+    except StoreError:
+        return False
 
 
 def link_move(store: "ObjectStore", meta: "Metadata", old: "Item", target: bytes) -> "Link | None":

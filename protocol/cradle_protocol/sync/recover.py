@@ -5,7 +5,8 @@ the old state: the intent is dropped. It shows a torn write of our own: it is pu
 Neither: what is there is a local edit of the old version, which the next scan finds.
 """
 
-from cradle_protocol.sync.item import RACY
+from cradle_protocol.provider.store import StoreError
+from cradle_protocol.sync.item import IMPLIED, RACY
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of
 
 TYPE_CHECKING = False
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from cradle_protocol.provider.store import ObjectStore
     from cradle_protocol.sync.item import Item
     from cradle_protocol.sync.metadata import Metadata
+    from cradle_protocol.sync.version import Vector
 
 
 def recover(store: "ObjectStore", meta: "Metadata") -> int:
@@ -20,22 +22,34 @@ def recover(store: "ObjectStore", meta: "Metadata") -> int:
     adopted = 0
     pending = meta.pending()
     for item, made in pending:
-        shown = store.stamp(item.identity)
-        old = meta.get(item.id)
-        if shown is not None and old is not None and not old.dead and old.stamp == shown:
-            continue
-        if _shows(store, item, shown):
-            item.stamp = shown or b""
-            item.flags = item.flags & ~RACY | (RACY if shown is not None and store.racy(shown) else 0)
-            meta.put(item)
-            meta.knowledge.learn_item(item.id, made)
-            adopted += 1
-        elif shown is not None and _torn(store, item, shown):
-            _resend(store, meta, old, item.identity, shown)
+        try:
+            adopted += _settle(store, meta, item, made)
+        except StoreError:
+            continue  # it cannot be read just now: the scan makes of it what it can
     if pending:
         meta.knowledge.raise_own(0, meta.tick)
         meta.commit()
     return adopted
+
+
+def _settle(store: "ObjectStore", meta: "Metadata", item: "Item", made: "Vector") -> int:
+    """One intent. Returns 1 if it was adopted."""
+    shown, old = store.stamp(item.identity), meta.get(item.id)
+    if shown is not None and old is not None and not old.dead and old.stamp == shown:
+        return 0
+    if item.dead and item.flags & IMPLIED:
+        if shown is not None and not is_file(store.values(shown)[0]):
+            meta.put(item)  # a directory that was made only for a child
+        return 0
+    if _shows(store, item, shown):
+        item.stamp = shown or b""
+        item.flags = item.flags & ~RACY | (RACY if shown is not None and store.racy(shown) else 0)
+        meta.put(item)
+        meta.knowledge.learn_item(item.id, made)
+        return 1
+    if shown is not None and _torn(store, item, shown):
+        _resend(store, meta, old, item.identity, shown)
+    return 0
 
 
 def _shows(store: "ObjectStore", item: "Item", shown: "bytes | None") -> bool:
