@@ -34,7 +34,7 @@ def _after(layout: bytes, k: int) -> int:
     if code == WHEN:
         return _after(layout, _after(layout, k + 4))
     k += 1
-    if code == LIST or code == RECORD:
+    if code in (LIST, RECORD):
         while layout[k] != END:
             k = _after(layout, k)
         k += 1

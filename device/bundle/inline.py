@@ -27,7 +27,8 @@ class Callee:
         self.generator = any(isinstance(one, ast.Yield | ast.YieldFrom) for one in inside)
         self.stored = {one.id for one in inside if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
         self.stored.update(one.name for one in inside if isinstance(one, ast.ExceptHandler) and one.name)
-        self.stored.update(name for one in inside if isinstance(one, ast.Import | ast.ImportFrom) for name in bound(one))
+        imports = [one for one in inside if isinstance(one, ast.Import | ast.ImportFrom)]
+        self.stored.update(name for one in imports for name in bound(one))
         names = {one.id for one in inside if isinstance(one, ast.Name)}
         self.free = names - self.stored - set(self.parameters)
         self.expression: ast.expr | None = None
@@ -52,12 +53,9 @@ def candidates(tree: ast.Module, keep: "set[str]") -> "dict[str, Callee]":
                     found[name] = Callee(statement, holder, method)
                 else:
                     several.add(name)
-    several.update(node.attr for node in ast.walk(tree) if _is_attribute(node, ast.Store))
+    stored = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
+    several.update(node.attr for node in stored)
     return {name: one for name, one in found.items() if not name.startswith("__") and name not in several | keep}
-
-
-def _is_attribute(node: ast.AST, context: type) -> bool:
-    return isinstance(node, ast.Attribute) and isinstance(node.ctx, context)
 
 
 def _is_plain(node: ast.FunctionDef) -> bool:
@@ -118,9 +116,7 @@ def _uses(tree: ast.Module) -> "tuple[dict[str, int], dict[str, list[ast.Functio
     return uses, callers, fixed
 
 
-def _move(
-    name: str, callee: Callee, uses: int, places: "list[ast.FunctionDef]", counter: "Iterator[int]"
-) -> bool:
+def _move(name: str, callee: Callee, uses: int, places: "list[ast.FunctionDef]", counter: "Iterator[int]") -> bool:
     """Put a function everywhere it is called; False, and nothing done, if one of the places does not do."""
     if not uses or (uses > 1 and (callee.expression is None or (uses - 1) * callee.size() > _FUNCTION)):
         return False

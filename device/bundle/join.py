@@ -16,6 +16,9 @@ PUBLIC = (
     "cradle_protocol.sync.values",
 )  # fmt: skip
 
+# Strings up to this length are interned by MicroPython's compiler.
+INTERNED = 10
+
 # Of those, what one link needs: it goes into the file of the service for such links.
 WITH = {"cradle_device.links.stream": "cradle_line", "cradle_device.links.tcp": "cradle_pipe"}
 
@@ -143,7 +146,7 @@ class Joiner:
         self.order = in_order(self.modules)
         self.parts = parts(self.modules, trees)
         self.new: dict[tuple[str, str], str] = {}
-        self.constants: dict[tuple[str, str], int] = {}
+        self.constants: dict[tuple[str, str], int | str] = {}
         self.stdlib: dict[str, str] = {}
 
     def resolve(self, module: str, name: str) -> "tuple[str, str] | None":
@@ -177,11 +180,13 @@ class Joiner:
         return joined
 
     def _number(self, module: Module, statement: ast.stmt) -> None:
-        """Note NAME = integer."""
+        """Note NAME = integer, or a string so short that it is interned like a name."""
         for place, value in self._assigned(module, statement):
             number = self._value(module, value)
             if number is not None:
                 self.constants[place] = number
+            elif isinstance(value, ast.Constant) and isinstance(value.value, str) and len(value.value) <= INTERNED:
+                self.constants[place] = value.value
 
     def _assigned(self, module: Module, statement: ast.stmt) -> "Iterator[tuple[tuple[str, str], ast.expr]]":
         if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
@@ -207,7 +212,8 @@ class Joiner:
             return int(eval(compile(ast.Expression(ast.fix_missing_locations(
                 ast.BinOp(ast.Constant(left), node.op, ast.Constant(right)))), "", "eval")))  # fmt: skip
         place = self.place(module, node)
-        return None if place is None else self.constants.get(place)
+        known = None if place is None else self.constants.get(place)
+        return known if isinstance(known, int) else None
 
     def place(self, module: Module, node: ast.expr) -> "tuple[str, str] | None":
         """What a name, or an attribute of a module, refers to."""
@@ -234,7 +240,7 @@ class Rename(ast.NodeTransformer):
     def _new(self, node: ast.expr) -> "ast.expr | None":
         place = self.joiner.place(self.module, node)
         if place in self.joiner.constants and isinstance(getattr(node, "ctx", None), ast.Load):
-            return ast.Constant(self.joiner.constants[place])  # type: ignore[index]
+            return ast.Constant(self.joiner.constants[place])
         name = self.joiner.new.get(place) if place is not None else None
         return None if name is None else ast.Name(name, getattr(node, "ctx", ast.Load()))
 

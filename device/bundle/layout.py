@@ -17,9 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from strip import FOLDERS
-
 import board_codec as board
+from strip import FOLDERS
 
 CODEC = "cradle_protocol.wire.codec"
 MESSAGE = "cradle_protocol.wire.message"

@@ -56,7 +56,7 @@ def stubs(joiner: Joiner) -> "dict[str, str]":
             if place != (name, public) or public.startswith("_"):
                 continue
             if place in joiner.constants:
-                lines.append("%s = %d" % (public, joiner.constants[place]))
+                lines.append("%s = %r" % (public, joiner.constants[place]))
             elif not _foreign_import(module.tree, joiner.new[place]):
                 lines.append("from %s import %s as %s" % (joiner.parts[name], joiner.new[place], public))
         found[name] = "\n".join(lines) + "\n"

@@ -101,14 +101,12 @@ def attributes(tree: ast.Module, keep: "set[str]") -> "dict[str, str]":
     found = {}
     for name in names:
         having = holders.get(name) or families
-        for short, others in shared:
-            if not others & having:
-                break
-        else:
-            short, others = next(fresh), set()
-            shared.append((short, others))
-        others |= having
-        found[name] = short
+        pair = next((one for one in shared if not one[1] & having), None)
+        if pair is None:
+            pair = (next(fresh), set())
+            shared.append(pair)
+        pair[1].update(having)
+        found[name] = pair[0]
     return found
 
 

@@ -47,12 +47,31 @@ class Strip(ast.NodeTransformer):
         known = _truth(node.test)
         if known is None:
             return node
-        return node.body if known else node.orelse
+        return node.body if known else node.orelse or None
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         self.generic_visit(node)
         known = _truth(node.test)
         return node if known is None else node.body if known else node.orelse
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        """What is known beforehand and does not decide is left out: a board is no desktop."""
+        self.generic_visit(node)
+        deciding = isinstance(node.op, ast.Or)
+        if _truth(node) is None:
+            node.values = [value for value in node.values if _truth(value) is not (not deciding)]
+        return node.values[0] if len(node.values) == 1 else node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        return ast.Constant(False) if _truth(node) is False and isinstance(node.ctx, ast.Load) else node
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        """A table's rows for both roles."""
+        self.generic_visit(node)
+        if isinstance(node.target, ast.Name) and node.target.id == "_desktop":
+            node.iter = ast.Tuple([ast.Constant(False)], ast.Load())
+        return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> "ast.AST | None":
         if node.value is None:
@@ -110,6 +129,10 @@ def arguments(args: ast.arguments) -> "list[ast.arg]":
 
 def _truth(test: ast.expr) -> "bool | None":
     """What a test is on a board, where that is known."""
+    if isinstance(test, ast.Attribute):
+        return False if ast.unparse(test) == "self.desktop" else None
+    if isinstance(test, ast.Constant):
+        return test.value if isinstance(test.value, bool) else None
     if isinstance(test, ast.Name):
         return {"TYPE_CHECKING": False, "MICROPYTHON": True}.get(test.id)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
