@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
-from cradle_desktop.sync.arrive import Arriving
 from cradle_desktop.sync.depart import Departing
 from cradle_desktop.sync.plan import Arrivals, Departure, Departures, Plan
 from cradle_desktop.sync.remote import RemoteReplica
@@ -117,6 +116,8 @@ class Job:
 
     def _arrive(self, planned: Planned, conflicts: ConflictStore, observer: Observer, result: TypeResult) -> None:
         """Execute the first half, and plan the second anew where the first has changed what there is to send."""
+        from cradle_desktop.sync.arrive import Arriving  # not where the device has nothing new
+
         plan, overlay = planned.plan, planned.overlay
         self.meta.tick = overlay.tick
         acted = {step.new.id for step in plan.steps + plan.tail}

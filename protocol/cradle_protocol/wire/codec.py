@@ -179,9 +179,9 @@ def _end(name: str, view: "Bytes", at: int, size: int) -> int:
 def functions(fields: "Fields") -> "tuple[Encode, Decode]":
     """The two functions of a table: `encode(values)` and `decode(view, at)`. Compiled from it on CPython."""
     if TYPE_CHECKING or not MICROPYTHON:
-        from cradle_protocol.wire.compiled import compile_table
+        from cradle_protocol.wire.compiled import lazily
 
-        return compile_table(fields)
+        return lazily(fields)
 
     def encode_values(values: "Sequence[Any]") -> bytes:
         return encode(fields, values)

@@ -11,8 +11,10 @@ from cradle_protocol.wire.codec import BLOB, FIXED, LIST, PAIR, RECORD, TEXT, UI
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from cradle_protocol.compat import Bytes
     from cradle_protocol.wire.codec import Decode, Encode, Fields, Type
 
 # struct codes of an unsigned number of so many bytes; three and six are read as two numbers.
@@ -32,6 +34,25 @@ def compile_table(fields: "Fields") -> "tuple[Encode, Decode]":
     names.update(reader.constants)
     exec(compile(source, "<wire table>", "exec"), names)
     return names["encode"], names["decode"]
+
+
+def lazily(fields: "Fields") -> "tuple[Encode, Decode]":
+    """The same, compiled when either is first called: one process seldom needs them all."""
+    made: list[Any] = []
+
+    def encode(values: "Sequence[Any]") -> bytes:
+        if not made:
+            made.extend(compile_table(fields))
+        encoded: bytes = made[0](values)
+        return encoded
+
+    def decode(view: "Bytes", at: int) -> "tuple[Sequence[Any], int]":
+        if not made:
+            made.extend(compile_table(fields))
+        decoded: tuple[Sequence[Any], int] = made[1](view, at)
+        return decoded
+
+    return encode, decode
 
 
 def _bad_count(name: str) -> None:
