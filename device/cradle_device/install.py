@@ -68,8 +68,31 @@ class Installer:
     def _intend(self, acts: "list[Entry]") -> None:
         made = self._made
         assert made is not None
-        items = [entry.new for entry in acts if entry.new is not None]
+        items = [entry.new for entry in acts if entry.new is not None] + self._implied(acts)
         self._meta.intend(items, [made.vector(item.id) for item in items])
+
+    def _implied(self, acts: "list[Entry]") -> "list[Item]":
+        """Records of the directories that will be made only because a child arrives first."""
+        named = [entry.new.id for entry in acts if entry.new is not None]
+        found: list[Item] = []
+        for entry in acts:
+            if entry.new is None or entry.new.dead or "/" not in entry.new.identity:
+                continue
+            for path in self._store.missing_parents(entry.new.identity):
+                item = self._implied_item(path)
+                if item is not None and item.id not in named:
+                    named.append(item.id)
+                    found.append(item)
+        return found
+
+    def _implied_item(self, path: str) -> "Item | None":
+        """What a directory's record becomes when it is made for a child; None if it lives in its own right."""
+        i = item_id(self._store.type, path)
+        item = self._meta.get(i) or phantom(i, path, self._meta.units)
+        if not item.dead:
+            return None
+        item.flags |= IMPLIED
+        return item
 
     def _act_all(self, entries: "list[Entry]", again: "list[Entry] | None") -> "Steps":
         """Act on each. What may work after the rest goes to `again`, where that is given."""
@@ -148,12 +171,9 @@ class Installer:
     # -- directories between
 
     def _imply(self, path: str) -> None:
-        i = item_id(self._store.type, path)
-        item = self._meta.get(i)
-        if item is None:
-            item = phantom(i, path, self._meta.units)
-        item.flags |= IMPLIED
-        self._meta.put(item)
+        item = self._implied_item(path)
+        if item is not None:
+            self._meta.put(item)
 
     def _prune_above(self, identity: str) -> None:
         """Implied directories go when their last child goes."""

@@ -134,19 +134,19 @@ class Arriving:
     def _implied_parents(self, ready: list[Step]) -> list[Item]:
         """Records of the directories that will be made only because a child arrives first."""
         found: dict[bytes, Item] = {}
-        making = {step.new.identity for step in ready if _makes_directory(step)}
+        batch = {step.new.id: step.new for step in ready}
         for step in ready:
             parent = step.new.identity.rpartition("/")[0]
             if step.new.dead or not parent or parent in self._known_directories:
                 continue
             for path in self.store.missing_parents(step.new.identity):
                 i = item_id(self.store.type, path)
-                item = self.meta.get(i) or phantom(i, path, self.meta.units)
-                if item.dead and path not in making:
+                item = batch.get(i) or self.meta.get(i) or phantom(i, path, self.meta.units)
+                if item.dead:
                     item.flags |= IMPLIED
                     found[i] = item
             self._known_directories.add(parent)
-        return list(found.values())
+        return [item for i, item in found.items() if i not in batch]
 
     # -- what is displaced
 
@@ -226,9 +226,16 @@ class Arriving:
             if error.status in MENDABLE and not step.lost and not step.also:
                 self._again.append(step)
             return
-        self.meta.put(step.new)
+        self._put(step.new)
         if step.new.dead:
             self._prune_above(step.new.identity)
+
+    def _put(self, item: Item) -> None:
+        """Keep an item; a tombstone of a directory that is there for a child stays implied."""
+        now = self.meta.get(item.id) if item.dead else None
+        if now is not None and now.dead:
+            item.flags |= now.flags & IMPLIED
+        self.meta.put(item)
 
     def _install(self, step: Step) -> None:
         new, old = step.new, step.old

@@ -46,11 +46,12 @@ class Intake:
     _uncopied: dict[str, StoreError] = field(default_factory=dict)
 
     def begin(self) -> int:
-        """Drop what nobody wants any more, copy what is here, ask for the rest. Returns the bytes that will come."""
+        """Drop what has been superseded, copy what is here, ask for the rest. Returns the bytes that will come."""
         wants = self._wants()
         wanted = {want.name for want in wants}
+        shown = {i.hex() for i in self.remote.shown}
         for name, _ in self.store.staged():
-            if name not in wanted:
+            if name not in wanted and name.partition("-")[0] in shown:
                 self.store.unstage(name)
         # Before the first batch may take an old name away.
         for step in self.steps:
@@ -137,7 +138,9 @@ class Intake:
         """Stage one content as its segments come. Returns its digest."""
         content = _content(self._segments, want.change.oid)
         try:
-            first = next(content)
+            first = next(content, None)
+            if first is None:
+                raise RemoteError(BAD_MESSAGE, "the device left out a content that was asked for")
             whole = first.last and first.status is None and want.offset == 0
             if whole and len(first.data) == size_of(_value(want.change)):
                 return self._receive_small(want, first)

@@ -64,7 +64,7 @@ class Segment:
 
 
 class RemoteReplica:
-    """One channel on the device's replica. Made by `begin`, usable after `finish`."""
+    """One channel on the device's replica: the constructor asks it to scan, `finish` waits for that."""
 
     def __init__(self, connection: Connection, meta: Metadata, type_name: str, preview: bool) -> None:
         """Ask the device to scan; it works while we do."""

@@ -1,7 +1,4 @@
-"""One synchronized thing as its metadata know it: versions and values per change unit. Not its content, not its place.
-
-Also the change: the same facts as they travel, without what is only of local use (stamp, flags).
-"""
+"""One synchronized thing as its metadata know it: versions and values per change unit. Not its content nor its place."""
 
 from cradle_protocol.compat import sha256
 from cradle_protocol.sync.version import ID_SIZE, NEVER

@@ -15,7 +15,7 @@ Vectors in WinFS", DISC 2005.
 from struct import pack, unpack_from
 
 from cradle_protocol.errors import BAD_MESSAGE, LIMIT, RemoteError
-from cradle_protocol.sync.version import HIGHEST, ID_SIZE, LOWEST, covers, join, knows
+from cradle_protocol.sync.version import ID_SIZE, LOWEST, covers, join, knows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -320,4 +320,4 @@ def _read(view: memoryview, at: int, most: int, keys: "list[int] | None") -> "tu
     return found, at
 
 
-__all__ = ["HIGHEST", "Knowledge", "after", "everything"]
+__all__ = ["Knowledge", "after", "everything"]

@@ -91,7 +91,3 @@ class MemoryMetadata(Metadata):
         """What a power cut leaves: the last commit, and the intents."""
         self.rollback()
         self._marks = set()
-
-
-# Object ids that an overlay gives count down from here: never those of the metadata below, never durable.
-_OVERLAY_OIDS = 0xFFFFFFFF

@@ -78,5 +78,8 @@ def link_move(store: "ObjectStore", meta: "Metadata", old: "Item", target: bytes
             _hash(store, meta, new)
         else:
             new.values[0] = old.values[0]
+    for u in range(1, len(old.values)):
+        if not store.holds(u):
+            new.values[u] = old.values[u]  # what the store cannot say moves with the object
     meta.put(new)
     return Link(new.id, new.created, [(old.versions[u], old.values[u]) for u in range(len(old.versions))])
