@@ -84,6 +84,8 @@ def value_of(conflict: Conflict, side: str) -> "bytes | None":
 
 def in_place(conflict: Conflict) -> str:
     """The side whose version the desktop's store had when the conflict was last touched."""
+    if not conflict.held:
+        return "desktop"  # nothing was exchanged yet
     return conflict.taken if conflict.taken in OTHER else conflict.winner
 
 

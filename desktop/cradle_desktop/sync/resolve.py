@@ -15,7 +15,7 @@ from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.rules import arrived
-from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, digest_of
+from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, digest_of, is_file
 from cradle_protocol.sync.version import greater, is_desktop, knows, knows_all
 
 TYPE_CHECKING = False
@@ -134,7 +134,23 @@ class Resolver:
                 outcome.lost += clash[1]
         new.created = greater(change.created, local.created, self.meta.replicas)
         outcome.items.append(new)
+        self._keep_beside(change, outcome)
         return outcome
+
+    def _keep_beside(self, change: Change, outcome: Outcome) -> None:
+        """The user wants both: the device's content gets a name beside the desktop's, and nothing is displaced."""
+        found = [one for one in outcome.lost if one.unit == 0 and one.side == "device" and is_file(one.value)]
+        if self.decisions.get(change.id) != "both" or not found:
+            return
+        from cradle_desktop.conflict.resolve import kept_name
+
+        lost = found[0]
+        path = kept_name(lost.identity, "device", digest_of(lost.value))
+        i, version = item_id(self.type, path), self.meta.next_version()
+        values = [lost.value, *(change.values or [])[1:]]
+        if self.meta.get(i) is None:
+            outcome.items.append(Item(i, 0, path, version, [version] * len(values), values))
+            outcome.lost.remove(lost)
 
     def _decide(self, u: int, local: Item, change: Change, value: bytes) -> tuple[bytes, list[Lost]] | None:
         """(winning value, what was displaced), or None where the policy leaves conflicts alone."""
