@@ -1,4 +1,4 @@
-"""One synchronized thing as its metadata know it: versions and values per change unit. Not its content nor its place."""
+"""One synchronized thing as its metadata know it: versions and values per change unit. Neither content nor place."""
 
 from cradle_protocol.compat import sha256
 from cradle_protocol.sync.version import ID_SIZE, NEVER
