@@ -225,17 +225,18 @@ def seal(fd: int, full: bool = True, name: str = "") -> "Ready":
 
     The kernel stamps writes with ticks of a coarse clock, or with the very nanosecond; this is a nanosecond between two
     ticks that is over, so that every later write, also one in the same tick, leaves another time. Where the disk keeps
-    coarser times nothing is gained. full: see `Stamps`.
+    coarser times, or lets nobody set them, nothing is gained. full: see `Stamps`.
     """
     now = time.time_ns() | 1
-    if name:
-        if full:
-            os.utime(name, ns=(now, now), dir_fd=fd, follow_symlinks=False)
-        there = os.stat(name, dir_fd=fd, follow_symlinks=False)
-    else:
-        if full:
-            os.utime(fd, ns=(now, now))
-        there = os.fstat(fd)
+    if full:
+        try:
+            if name:
+                os.utime(name, ns=(now, now), dir_fd=fd, follow_symlinks=False)
+            else:
+                os.utime(fd, ns=(now, now))
+        except OSError:
+            now = -1
+    there = os.stat(name, dir_fd=fd, follow_symlinks=False) if name else os.fstat(fd)
     return there, full and there.st_mtime_ns == now
 
 
