@@ -3,8 +3,9 @@
 Theory: on a heap without an operating system every function, name and module costs. So the modules of both packages
 are joined in the order of their imports; what is only for types, for CPython or for nobody is left out; integers
 stand where their names stood; private names, parameters and the attributes of our own classes become short ones that
-all share. What a user's program may name keeps its name, in a stub module per public module. Nothing is inlined or
-reordered: the source remains the truth, and the tests run on both.
+all share. Messages become calls with a layout (`layout.py`), a function that is called in one place stands there
+(`inline.py`). What a user's program may name keeps its name, in a stub module per public module. The source remains
+the truth: nothing is evaluated in another order, and the tests run on both.
 
 Usage: python device/bundle/make.py FOLDER
 """
