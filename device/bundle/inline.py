@@ -65,7 +65,7 @@ def _is_plain(node: ast.FunctionDef) -> bool:
     if not all(isinstance(one, ast.Constant | ast.Name) for one in args.defaults):
         return False
     inside = [one for statement in node.body for one in ast.walk(statement)]
-    if any(isinstance(one, (*_SCOPES, ast.Global, ast.Nonlocal, ast.NamedExpr)) for one in inside):
+    if any(isinstance(one, _SCOPES + (ast.Global, ast.Nonlocal, ast.NamedExpr)) for one in inside):
         return False
     return not any(isinstance(one, ast.Name) and one.id == "super" for one in inside)
 
@@ -90,7 +90,7 @@ def _round(tree: ast.Module, keep: "set[str]", counter: "Iterator[int]") -> bool
             callee.holder.remove(callee.node)
             if callee.method and not callee.holder:
                 callee.holder.append(ast.Pass())
-            touched += [callee.node, *places]
+            touched += [callee.node] + places
             moved = True
     return moved
 
@@ -217,7 +217,7 @@ class Placer:
                 return None
             answer: ast.expr = ast.Name(fresh.id, ast.Load())
             node.test = ast.UnaryOp(ast.Not(), answer) if isinstance(node.test, ast.UnaryOp) else answer
-            return [*body, node]
+            return body + [node]
         return None
 
     def fresh(self) -> str:
@@ -359,7 +359,7 @@ def tail(body: "list[ast.stmt]", give: "object") -> "list[ast.stmt] | None":
         if isinstance(statement, ast.Return):
             return found + give(statement.value)  # type: ignore[operator, no-any-return]
         if isinstance(statement, ast.Raise):
-            return [*found, statement]
+            return found + [statement]
         if not any(isinstance(one, ast.Return) for one in ast.walk(statement)):
             found.append(statement)
             continue
@@ -376,7 +376,7 @@ def tail(body: "list[ast.stmt]", give: "object") -> "list[ast.stmt] | None":
         if yes is None or no is None:
             return None
         statement.body, statement.orelse = yes or [ast.Pass()], no
-        return [*found, statement]
+        return found + [statement]
     return found + give(None)  # type: ignore[operator, no-any-return]
 
 

@@ -95,7 +95,7 @@ def parts(modules: "dict[str, Module]", trees: "dict[str, ast.Module]") -> "dict
     """
     found = dict.fromkeys(_reach(modules, [name for name in PUBLIC if name not in WITH]), BUNDLE)
     later: dict[str, set[str]] = {}
-    for name, file in [*WITH.items(), *_imported_late(modules, trees)]:
+    for name, file in list(WITH.items()) + list(_imported_late(modules, trees)):
         if name not in found:
             later.setdefault(file, set()).update(_reach(modules, [name]) - found.keys())
     for file, names in later.items():

@@ -104,7 +104,7 @@ class _Layouts(ast.NodeTransformer):
 
     def _call(self, name: str, cls: "type[Any]", *args: ast.expr) -> ast.Call:
         self.used.add(name)
-        return ast.Call(ast.Name(_HELPERS[name], ast.Load()), [ast.Constant(layout(cls.FIELDS)), *args], [])
+        return ast.Call(ast.Name(_HELPERS[name], ast.Load()), [ast.Constant(layout(cls.FIELDS))] + list(args), [])
 
     def _decoded(self, node: ast.AST) -> "tuple[type[Any], ast.expr] | None":
         """The message of `Message.from_bytes(body)`, and the values that take its place."""
