@@ -203,11 +203,12 @@ class Arriving:
         """Skip an item whole, and what is tied to it. What was kept of it was not displaced after all."""
         step.reason = error.text
         self.result.skipped.append((step.new.identity, error.text))
-        self.skipped.update([step.new.id, *(other.new.id for other in step.also)])
-        self.result.conflicts -= sum(not self.decisions.get(loser.item_id) for loser in step.kept)
-        for loser in step.kept:
-            self.conflicts.withdraw(loser)
-        step.kept.clear()
+        for other in step.group or [step]:
+            self.skipped.add(other.new.id)
+            self.result.conflicts -= sum(not self.decisions.get(loser.item_id) for loser in other.kept)
+            for loser in other.kept:
+                self.conflicts.withdraw(loser)
+            other.kept.clear()
 
     # -- one object
 
@@ -223,7 +224,7 @@ class Arriving:
         except StoreError as error:
             self._skip(step, error)
             self._known_directories.discard(step.new.identity.rpartition("/")[0])
-            if error.status in MENDABLE and not step.lost and not step.also:
+            if error.status in MENDABLE and not step.lost and len(step.group) < 2:
                 self._again.append(step)
             return
         self._put(step.new)
@@ -277,7 +278,7 @@ def _groups(tail: list[Step]) -> Iterator[list[Step]]:
     """The tail's steps in their order, those that are tied together as one."""
     k = 0
     while k < len(tail):
-        size = 1 + len(tail[k].also)
+        size = max(1, len(tail[k].group))
         yield tail[k : k + size]
         k += size
 

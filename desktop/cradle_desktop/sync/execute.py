@@ -144,12 +144,10 @@ class Job:
 
 def _keep_out(plan: Plan, overlay: Overlay, skipped: set[bytes]) -> None:
     """Changes flow to the device only: of what it has, take what nobody sees (equal contents get equal versions)."""
-    shown = [step for step in plan.steps if step.verb or step.lost] + plan.tail
+    shown = [step for step in plan.steps if any(one.verb or one.lost for one in [step, *step.group])] + plan.tail
     for step in shown:
         skipped.add(step.new.id)
         overlay.changed.pop(step.new.id, None)
     out = {id(step) for step in shown}
     plan.steps = [step for step in plan.steps if id(step) not in out]
     plan.tail = []
-    skipped.update(lost.item_id for lost in plan.waiting)
-    plan.waiting = []

@@ -46,7 +46,7 @@ _COUNTED = {CREATE: "created", UPDATE: "updated", RENAME: "renamed", DELETE: "de
 class Step:
     """One item that becomes different on the desktop.
 
-    lost    what it displaces; also: the steps that happen with it or not at all
+    lost    what it displaces; group: steps that happen together or not at all, this one among them
     kept    what of `lost` is in the conflict store; reason: why it was skipped (both while it is executed)
     fetch   the change whose content must be fetched from the device, None if no content is needed
     copy    the local item whose content, as it was before the pass, is the one wanted; None if there is none
@@ -58,7 +58,7 @@ class Step:
     fetch: Change | None = None
     copy: Item | None = None
     lost: list[Lost] = field(default_factory=list)
-    also: list[Step] = field(default_factory=list)
+    group: list[Step] = field(default_factory=list)
     kept: list[Loser] = field(default_factory=list)
     reason: str = ""
 
@@ -234,8 +234,7 @@ class Arrivals:
             i = item_id(self.type, path)
             file, old = self.meta.get(i), self.meta.base.get(i)
             assert file is not None
-            here = old is not None and not old.dead and old.values[0] == file.values[0]
-            side, held = ("desktop", path) if here else ("device", i)
+            side, held = _holder(path, [step for step in plan.steps if step.new.id == i])
             directory = file.copy()
             directory.live(self.meta.next_version(), [DIRECTORY, DIRECTORY_MODE][: len(file.values)])
             self.meta.put(directory)
@@ -288,7 +287,9 @@ class Arrivals:
             made.append(step)
         for step in made:
             self.meta.put(step.new)
-        made[0].lost, made[0].also = lost, made[1:]
+        made[0].lost = lost
+        for step in made:
+            step.group = made
         steps += made
 
     def _complete(self, new: Item, old: Item | None) -> None:
@@ -316,6 +317,16 @@ class Arrivals:
         step.fetch = by_id.get(step.new.id, change)
         if step.fetch.values is None or step.fetch.values[0] != want:
             step.fetch = change
+
+
+def _holder(path: str, steps: list[Step]) -> tuple[str, str | bytes]:
+    """Whose file it is that would have this path, and where its content is: see `Lost.held`."""
+    for step in steps:
+        if step.fetch is not None:
+            return "device", step.fetch.id
+        if step.copy is not None:
+            return "device", step.copy.identity
+    return "desktop", path
 
 
 def needs_content(new: Item, old: Item | None) -> bool:

@@ -78,14 +78,14 @@ class Resolver:
         if change.dead:
             if not knows(made, local.created):
                 return self._revive(local, change, "device", counted=False)
-            if change.link is not None:
+            if change.link is not None and change.link.base:
                 return self._follow(local, change.link, "desktop", last)
             return self._revive(local, change, "device")
         alive = arrived(change, local)
         if local.dead:
             if not knows(mine, change.created):
                 return self._revive(alive, change, "desktop", counted=False)
-            if local.link is not None:
+            if local.link is not None and local.link.base:
                 return self._follow(alive, local.link, "device", last)
             return self._revive(alive, change, "desktop")
         return self._merge(change, local, mine, made)
@@ -193,6 +193,11 @@ class Resolver:
         """`alive` was edited under its old path while the other side moved it as `link` says."""
         if self._leaves(alive.id):
             return Outcome(waits=True)
+        if (alive.values[0] == DIRECTORY) != (link.base[0][1] == DIRECTORY):
+            # A file where a directory was (or the reverse) is another thing: it stays, the moved one lives elsewhere.
+            new = alive.copy()
+            new.live(self.meta.next_version(), alive.values)
+            return Outcome([new])
         if not last:
             return Outcome(waits=True, later=True)
         target_id, created, cycle = self._chase(alive.id, link)
