@@ -298,10 +298,6 @@ class Batch:
     def commit(self) -> "Steps":
         """Make the batch visible and durable."""
         self._end_content()
-        replica = self.channel.replica
-        while replica.busy:
-            yield WORK
-        replica.busy = True
         settled = False
         try:
             yield FLASH
@@ -310,10 +306,9 @@ class Batch:
             self.channel.meta.commit()
             settled = True
         finally:
-            replica.busy = False
             if not settled:
                 self.channel.meta.rollback()
-                replica.unsettled()
+                self.channel.replica.unsettled()
 
     def _learn(self) -> None:
         meta, made = self.channel.meta, self.channel.made

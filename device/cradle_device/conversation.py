@@ -4,7 +4,8 @@ Requests are answered strictly in order. A handler is a generator: it replies in
 goes on only when all of its output has been written, so that no more than one message ever waits. The next message is
 taken when the handler is done; meanwhile what arrives stays in the link. Nothing is queued here.
 
-What a handler yields: WORK (call again), FLASH (a flash write follows, which may stop this machine's interrupts).
+What a handler yields: WORK (call again), FLASH (a flash write follows, which may stop this machine's interrupts), WAIT
+(another session has what it needs: call again a little later).
 """
 
 from cradle_device import pairing
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 WORK = const(0)
 FLASH = const(1)
+WAIT = const(2)
 
 # Object types open at once in one session; a channel is one byte, and each may hold an overlay.
 MAX_CHANNELS = 4
@@ -65,6 +67,7 @@ class Conversation:
         self.reason = ""
         self.changed: set[str] = set()  # types of which the desktop is still to be told
         self._joined = bytearray()
+        self.waiting = False  # for another session
         self._steps: "Steps | None" = None
         self._request = 0
         self._buffer = bytearray(0)
@@ -83,7 +86,9 @@ class Conversation:
         """One bounded piece of work, to be called when all output is written. -1: nothing to do, WORK, or FLASH."""
         try:
             if self._steps is not None:
-                return next(self._steps)
+                turn = next(self._steps)
+                self.waiting = turn == WAIT
+                return -1 if self.waiting else turn
             event = None if self.over() else self._next_event()
             if event is None:
                 return -1
@@ -107,8 +112,17 @@ class Conversation:
                 self.step()
         self._drop_batch()
         self._steps = None
+        self.waiting = False
         self.channels = {}
+        self.release()
         self.reason = self.reason or reason
+
+    def release(self) -> None:
+        """Let other sessions open the types that this one has open no more."""
+        held = [channel.replica for channel in self.channels.values()]
+        for replica in self.agent.replicas.values():
+            if replica.holder is self and replica not in held:
+                replica.holder = None
 
     def _next_event(self) -> "Event | None":
         try:
@@ -121,6 +135,7 @@ class Conversation:
         self._steps = None
         self._joined = bytearray()
         self._drop_batch()
+        self.release()
         try:
             self.session.fail(self._request, status, text)
         except ProtocolError:  # there is no request to fail: the session itself is broken

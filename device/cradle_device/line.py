@@ -6,7 +6,7 @@ deaf the line is silenced, if the link says that it `stalls`.
 
 from cradle_device import system
 from cradle_device.conversation import FLASH
-from cradle_device.runner import STEPS, Service
+from cradle_device.runner import STEPS, WAIT_MS, Service
 from cradle_protocol.compat import MICROPYTHON, ticks_diff
 from cradle_protocol.wire.link import CONNECTED, DATA, LOST, RESET, LinkMachine
 from cradle_protocol.wire.parameters import LinkConfig
@@ -155,6 +155,8 @@ class LineService(Service):
         due = self._machine.next_timer()
         wait = None if due is None else max(0, ticks_diff(due, system.now_ms()))
         talk = self.talk
-        if talk is not None and not self._out and not talk.hungry() and not self._flash:
+        if talk is not None and talk.waiting:
+            wait = WAIT_MS if wait is None else min(wait, WAIT_MS)
+        elif talk is not None and not self._out and not talk.hungry() and not self._flash:
             wait = 0
         return True, len(self._frame) > 0, wait

@@ -1,7 +1,7 @@
 """A conversation over a link that is a reliable stream, a socket for one: both end together."""
 
 from cradle_device import system
-from cradle_device.runner import STEPS, Service
+from cradle_device.runner import STEPS, WAIT_MS, Service
 from cradle_protocol.compat import ticks_diff
 
 TYPE_CHECKING = False
@@ -65,6 +65,8 @@ class StreamService(Service):
         writing = bool(self._out)
         left = _IDLE_MS if talk.is_open() else _HANDSHAKE_MS
         left -= ticks_diff(system.now_ms(), self._heard)
+        if talk.waiting:
+            return False, writing, WAIT_MS
         return not writing and talk.hungry(), writing, 0 if not writing and not talk.hungry() else max(0, left)
 
     def _too_quiet(self, now: int) -> bool:

@@ -12,6 +12,7 @@ from cradle_protocol.sync.version import new_replica_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_device.conversation import Conversation
     from cradle_protocol.provider.store import ObjectStore
     from cradle_protocol.sync.overlay import Overlay
 
@@ -23,7 +24,7 @@ _DAY = 86400
 
 
 class Replica:
-    """A store and its metadata. `busy` while a batch is being committed: then nobody else may touch either.
+    """A store and its metadata. `holder`: the session that has it open; nobody else may touch either until it is done.
 
     folder    state directory
     hardware  the machine's own id: a card that moved to another machine with its state becomes a new replica
@@ -35,7 +36,7 @@ class Replica:
     ) -> None:
         self.store = store
         self._log = log
-        self.busy = False
+        self.holder: "Conversation | None" = None
         self._folder, self._hardware = folder, hardware
         self._meta: LogMetadata | None = None
         self._store_id = b""

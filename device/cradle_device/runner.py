@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 # Steps of a conversation in one poll: one on a board, where each may write flash.
 STEPS = 1 if MICROPYTHON else 32
+# How soon a session looks again whether another one is done with an object type.
+WAIT_MS = 50
 
 
 class Service:

@@ -6,7 +6,7 @@ after the last byte, so that nothing torn is ever sent as whole.
 
 from cradle_device import stages
 from cradle_device.apply import apply
-from cradle_device.conversation import FLASH, WORK
+from cradle_device.conversation import FLASH, WAIT, WORK
 from cradle_device.metadata import PATH_MAX
 from cradle_protocol.compat import MICROPYTHON, sha256
 from cradle_protocol.errors import (
@@ -85,10 +85,11 @@ class Channel:
         self.stashed: dict[str, bytes] = {}
 
 
-def _free(replica: "Replica") -> "Steps":
-    """Wait until no other session is committing a batch of this type."""
-    while replica.busy:
-        yield WORK
+def _hold(talk: "Conversation", replica: "Replica") -> "Steps":
+    """Wait until no other session has this type open: what one judges, another must not change before it is done."""
+    while replica.holder is not None and replica.holder is not talk:
+        yield WAIT
+    replica.holder = talk
 
 
 def _single(more: bool) -> None:
@@ -107,7 +108,7 @@ def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) 
     if replica is None:
         raise RemoteError(NO_TYPE, "this device offers no type %s" % asked.type)
     number = talk.free_channel()
-    yield from _free(replica)
+    yield from _hold(talk, replica)
     preview = asked.flags & c.PREVIEW != 0
     yield WORK if preview else FLASH
     meta, scan = replica.look() if preview else (replica.meta(), replica.scan())
@@ -137,12 +138,14 @@ def sync_close(talk: "Conversation", request: int, body: memoryview, more: bool)
     _single(more)
     number = SyncClose.from_bytes(body).channel
     channel = talk.channel(number)
-    yield from _free(channel.replica)
     if talk.passing is channel:
         talk.passing = None
     del talk.channels[number]
+    talk.release()
     channel.store.close()
     talk.session.reply(request, c.SYNC_CLOSE_REPLY)
+    return
+    yield WORK
 
 
 def replicas(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
@@ -150,15 +153,16 @@ def replicas(talk: "Conversation", request: int, body: memoryview, more: bool) -
     _single(more)
     asked = Replicas.from_bytes(body)
     meta = talk.channel(asked.channel, True).meta
-    yield from _free(talk.channel(asked.channel).replica)
     first = len(meta.replicas)
+    if first + len(asked.ids) > talk.agent.limits.replicas:
+        raise RemoteError(LIMIT, "more than %d replicas took part" % talk.agent.limits.replicas)
     for replica_id in asked.ids:
         if meta.key_of(replica_id) < first:
             raise RemoteError(BAD_MESSAGE, "a replica id is in the device's list already")
-    if len(meta.replicas) > talk.agent.limits.replicas:
-        raise RemoteError(LIMIT, "more than %d replicas took part" % talk.agent.limits.replicas)
     meta.commit()
     talk.session.reply(request, c.REPLICAS_REPLY, ReplicasReply(first).to_bytes())
+    return
+    yield WORK
 
 
 def begin_pass(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
@@ -194,7 +198,6 @@ def changes(talk: "Conversation", request: int, body: memoryview, more: bool) ->
     at: "bytes | None" = asked.start
     credit = asked.credit
     while at is not None:
-        yield from _free(channel.replica)
         buffer = talk.buffer()
         room = min(len(buffer), talk.session.max_body())
         size, at = _records(channel.meta, known, at, buffer, min(room, credit))
@@ -232,7 +235,6 @@ def fetch(talk: "Conversation", request: int, body: memoryview, more: bool) -> "
     channel = talk.channel(body[0] if len(body) else 0)
     part = _Part(talk, request, channel)
     for oid, version, offset in _wanted(body):
-        yield from _free(channel.replica)
         item = channel.meta.by_oid(oid)
         if item is None or item.dead or item.versions[0] != version or not is_file(item.values[0]):
             yield from part.failed(oid, CHANGED)
@@ -278,7 +280,6 @@ def _send(part: "_Part", channel: Channel, item: "Item", oid: int, offset: int) 
         raise StoreError(CHANGED)
     digest = hasher.digest() if hasher is not None else digest_of(value)
     if hasher is not None and not channel.preview:
-        yield from _free(channel.replica)
         part.hashed = _keep_digest(channel, item, digest) or part.hashed
     part.close(oid, c.END, count, digest)
 
@@ -353,7 +354,6 @@ class _Part:
     def flush(self, more: bool) -> "Steps":
         """Send the part; the buffer is free again when this is done."""
         if self.hashed:
-            yield from _free(self._channel.replica)
             yield FLASH
             self._channel.meta.commit()
             self.hashed = False
@@ -373,7 +373,6 @@ def hash_contents(talk: "Conversation", request: int, body: memoryview, more: bo
     answers = []
     kept = False
     for oid in asked.oids:
-        yield from _free(channel.replica)
         item = channel.meta.by_oid(oid)
         if item is None or item.dead or not is_file(item.values[0]):
             answers.append((oid, CHANGED, bytes(_DIGEST)))
@@ -382,11 +381,9 @@ def hash_contents(talk: "Conversation", request: int, body: memoryview, more: bo
         if not digest:
             digest, status = yield from _hashed(talk, channel, item)
             if status == OK and not channel.preview:
-                yield from _free(channel.replica)
                 kept = _keep_digest(channel, item, digest) or kept
         answers.append((oid, status, digest))
     if kept:
-        yield from _free(channel.replica)
         yield FLASH
         channel.meta.commit()
     talk.session.reply(request, c.HASH_REPLY, HashReply(answers).to_bytes())
@@ -415,7 +412,6 @@ def stash(talk: "Conversation", request: int, body: memoryview, more: bool) -> "
     channel = talk.channel(asked.channel, True)
     statuses = []
     for source, digest, target, version in asked.copies:
-        yield from _free(channel.replica)
         yield FLASH
         try:
             _copy(channel, source, digest, stages.name_of(target, version))
