@@ -78,12 +78,19 @@ class Installer:
         for entry in acts:
             if entry.new is None or entry.new.dead or "/" not in entry.new.identity:
                 continue
-            for path in self._store.missing_parents(entry.new.identity):
+            for path in self._missing(entry.new.identity):
                 item = self._implied_item(path)
                 if item is not None and item.id not in named:
                     named.append(item.id)
                     found.append(item)
         return found
+
+    def _missing(self, identity: str) -> "list[str]":
+        """Directories above an object that are not there; none for a name that its install will refuse."""
+        try:
+            return self._store.missing_parents(identity)
+        except StoreError:
+            return []
 
     def _implied_item(self, path: str) -> "Item | None":
         """What a directory's record becomes when it is made for a child; None if it lives in its own right."""

@@ -139,7 +139,7 @@ class Arriving:
             parent = step.new.identity.rpartition("/")[0]
             if step.new.dead or not parent or parent in self._known_directories:
                 continue
-            for path in self.store.missing_parents(step.new.identity):
+            for path in self._missing(step.new.identity):
                 i = item_id(self.store.type, path)
                 item = batch.get(i) or self.meta.get(i) or phantom(i, path, self.meta.units)
                 if item.dead:
@@ -147,6 +147,13 @@ class Arriving:
                     found[i] = item
             self._known_directories.add(parent)
         return [item for i, item in found.items() if i not in batch]
+
+    def _missing(self, identity: str) -> list[str]:
+        """Directories above an object that are not there; none for a name that its install will refuse."""
+        try:
+            return self.store.missing_parents(identity)
+        except StoreError:
+            return []
 
     # -- what is displaced
 
