@@ -14,6 +14,7 @@ from cradle_desktop.sync.engine import preview, synchronize
 from cradle_desktop.sync.plan import Plan
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
 from cradle_protocol.provider.store import Reader
+from cradle_protocol.sync.item import item_id
 from cradle_protocol.sync.memory import MemoryMetadata
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import is_file
@@ -23,7 +24,7 @@ from cradle_testing.stores import MemoryStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cradle_desktop.sync.report import Policy
+    from cradle_desktop.sync.report import Direction, Policy
 
 __all__ = ["Cut", "PowerCut", "World"]
 
@@ -149,6 +150,11 @@ class World:
     def __getitem__(self, name: str) -> "Desk | Device":
         return self.desks[name] if name in self.desks else self.boards[name]
 
+    def advance(self, seconds: float = 60) -> None:
+        """Turn the clocks of all stores on."""
+        for name in self.names:
+            self[name].store.advance(seconds)
+
     # -- sessions
 
     def _connect(self, desktop: str, device: str, cut_after: "int | None") -> "tuple[Connection, PairPump]":
@@ -164,11 +170,17 @@ class World:
         policy: "Policy" = "desktop",
         cut_after: "int | None" = None,
         max_delete: float = 100.0,
+        direction: "Direction" = "both",
+        decisions: "dict[str, str] | None" = None,
     ) -> TypeResult:
-        """One session. Raises Cut where it was cut, PowerCut where the desktop died."""
+        """One session. Raises Cut where it was cut, PowerCut where the desktop died.
+
+        decisions: {path: "desktop", "device" or "both"}, what the user chose for conflicts that waited.
+        """
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, cut_after)
-        options = SyncOptions(policy=policy, max_delete=max_delete, partner=device)
+        options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
+        options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
             return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Observer())
         finally:
@@ -211,7 +223,7 @@ class World:
 
     def _check_modes(self) -> None:
         able = [self[name].store for name in self.names if self[name].store.modes]
-        for path in able[0].objects:
+        for path in able[0].objects if able else ():
             assert len({store.mode(path) for store in able}) == 1, path
 
     @staticmethod
@@ -221,6 +233,10 @@ class World:
         for item in meta.items():
             for version in item.versions:
                 assert meta.knowledge.knows(item.id, version), "a version outside its own replica's knowledge"
+
+    def contents(self) -> "list[bytes]":
+        """Every content that any store or any conflict store has."""
+        return [content for name in self.names for content in self[name].store.tree().values()] + self.losers()
 
     def losers(self) -> "list[bytes]":
         """Contents that any desktop displaced, each once, sorted."""
