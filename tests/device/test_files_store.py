@@ -10,8 +10,9 @@ from cradle_protocol.errors import BAD_NAME, CHANGED, LIMIT, NO_PARENT, NO_STORE
 from cradle_protocol.provider.paths import bad_path, own_name
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.values import DIRECTORY, file_value
+from device.place import PLACE
 
-ROOT = "/tmp/cradle-test-files-%s" % ("mp" if MICROPYTHON else "c")
+ROOT = PLACE + "/files"
 ID = b"0123456789abcdef"
 NOW = 1750000000  # seconds: in 2025
 

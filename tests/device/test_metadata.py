@@ -9,8 +9,9 @@ from cradle_protocol.sync.knowledge import everything
 from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME
 from cradle_protocol.sync.values import file_value
 from cradle_protocol.sync.version import HIGHEST, LOWEST
+from device.place import PLACE
 
-FOLDER = "/tmp/cradle-test-metadata"
+FOLDER = PLACE + "/metadata"
 ME = b"\x00" + b"m" * 15
 OTHER = b"\x01" + b"o" * 15
 

@@ -11,13 +11,14 @@ from cradle_protocol.errors import BUSY, LIMIT, LocalError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
 from device.hands import DESKTOP, KEY, Hand, LittleStore, clean, make_agent
+from device.place import PLACE
 from protocol.wire.pairs import PlainPake
 
 pytestmark = pytest.mark.timeout(60)
 
 
 def test_identity_and_keys_are_remembered_and_private() -> None:
-    folder = clean("/tmp/cradle-test-partners")
+    folder = clean(PLACE + "/partners")
     path = folder + "/partners.log"
     first = Partnerships(path)
     first.add(b"1" * 16, KEY, "büro")
@@ -36,7 +37,7 @@ def test_identity_and_keys_are_remembered_and_private() -> None:
 
 
 def test_a_torn_key_log_keeps_what_was_whole() -> None:
-    folder = clean("/tmp/cradle-test-torn")
+    folder = clean(PLACE + "/torn")
     path = folder + "/partners.log"
     first = Partnerships(path)
     first.add(b"1" * 16, KEY, "one")
@@ -54,7 +55,7 @@ def test_a_torn_key_log_keeps_what_was_whole() -> None:
 
 
 def test_partners_are_bounded() -> None:
-    folder = clean("/tmp/cradle-test-many")
+    folder = clean(PLACE + "/many")
     many = Partnerships(folder + "/partners.log")
     for k in range(MAX_PARTNERS):
         many.add(bytes([k]) * 16, KEY, "desk")

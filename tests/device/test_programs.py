@@ -14,6 +14,7 @@ from cradle_device.providers.files import FilesStore
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.wire import events
 from device.hands import SMALL, Hand, clean
+from device.place import PLACE
 
 pytestmark = pytest.mark.timeout(60)
 DEVICE = Path(__file__).resolve().parents[2] / "device"
@@ -32,7 +33,7 @@ def test_an_agent_beside_a_loop_of_your_own(tmp_path: Path) -> None:
     example = load(DEVICE / "examples" / "beside_a_loop.py")
     root = str(tmp_path / "data")
     store = FilesStore.create(root, b"S" * 16)
-    agent = Agent(clean("/tmp/cradle-test-example"), [store], "logger", SMALL)
+    agent = Agent(clean(PLACE + "/example"), [store], "logger", SMALL)
     example.EVERY_S = 0
 
     class Beside(Hand):
@@ -106,7 +107,7 @@ def test_the_agent_in_asyncio() -> None:
     from cradle_protocol.wire.desktop_session import DesktopSession
     from device.hands import DESKTOP, LittleStore, Pipe
 
-    agent = Agent(clean("/tmp/cradle-test-asyncio"), [LittleStore()], "board", SMALL)
+    agent = Agent(clean(PLACE + "/asyncio"), [LittleStore()], "board", SMALL)
     pipe = Pipe()
     agent.attach(pipe)
     session = DesktopSession(DESKTOP, b"n" * 16, 4096)

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ PATH = os.pathsep.join(str(ROOT / name) for name in ("protocol", "device", "hard
 CODE = "418302"
 # Seconds. Generous: two shared cores, several test runs beside this one.
 STARTS, RUNS, ENDS = 20.0, 60.0, 10.0
+LOOK = 0.002  # seconds between looks for something that comes soon
+# A transfer that can be met half-way: it takes a tenth of a second at the least. Under way: so much of it has arrived.
+LONG, UNDER_WAY = 40_000_000, 1_000_000
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -82,6 +86,19 @@ class Desktop:
     def sync(self, *words: str, expect: int | None = 0) -> Any:
         """Sync and return the JSON document."""
         return self.run("sync", "--json", *words, expect=expect).document()
+
+    @contextmanager
+    def frozen_sync(self) -> "Iterator[subprocess.Popen[str]]":
+        """A sync that stands still from the moment it has locked what it syncs until the end of `with`."""
+        running = self.start("sync")
+        wait_until(lambda: any(path.stat().st_size for path in (self.home / "state" / "locks").glob("*")))
+        running.send_signal(signal.SIGSTOP)
+        try:
+            yield running
+        finally:
+            running.send_signal(signal.SIGCONT)
+            out, err = running.communicate(timeout=RUNS)
+        assert running.returncode == 0, (out, err)
 
 
 class Agent:
@@ -156,6 +173,14 @@ class Agent:
         return (self.base / "log").read_text(errors="replace")
 
 
+def wait_until(done: "Callable[[], bool]") -> None:
+    """Look until it is so."""
+    until = time.monotonic() + STARTS
+    while not done():
+        assert time.monotonic() < until, "it never came"
+        time.sleep(LOOK)
+
+
 @dataclass
 class Pair:
     """A desktop paired with an agent, `files` enabled. left: the desktop's folder; right: the device's."""
@@ -183,6 +208,11 @@ class Pair:
 
     def trees(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
         return read_tree(self.left), read_tree(self.right)
+
+    def under_way(self, size: int = UNDER_WAY) -> None:
+        """Wait until the device has so much of a large object."""
+        own = self.right / ".cradle"
+        wait_until(lambda: any(path.stat().st_size > size for path in own.rglob("*") if path.exists()))
 
     @staticmethod
     def age() -> None:

@@ -4,7 +4,6 @@ import os
 import pty
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import pytest
 
 from cradle_hardware.emulated import EmulatedLine, Line
 from loopback.rig import Agent, Desktop, Pair
+
+FAST = 4_000_000  # bit a second: as fast as ports on pseudo terminals can be told to be
 
 
 class Wire:
@@ -35,7 +36,7 @@ def wire(request: pytest.FixtureRequest, tmp_path: Path, desktop: Desktop) -> It
     folder = tmp_path / "line"
     folder.mkdir()
     with (
-        EmulatedLine(Line(**{"baud": 921600, "seed": 1, **faults}), folder) as line,
+        EmulatedLine(Line(**{"baud": FAST, "seed": 1, **faults}), folder) as line,
         Agent(tmp_path / "device", line.device_address) as agent,
     ):
         yield Wire(line, desktop, agent)
@@ -98,9 +99,9 @@ def test_the_agent_outlives_hang_ups(wire: Wire) -> None:
 @pytest.mark.slow  # the link machine waits for half a minute before it gives up
 def test_the_agent_restarts_in_the_middle(wire: Wire) -> None:
     wire.meet()
-    wire.pair.fill({"large": os.urandom(150_000)})
+    wire.pair.fill({"large": os.urandom(300_000)})
     running = wire.desktop.start("sync")
-    time.sleep(0.8)
+    wire.pair.under_way(50_000)
     wire.agent.kill()
     _, err = running.communicate(timeout=60)
     last = err.splitlines()[-1]  # a note that the device is silent may come before it
@@ -144,11 +145,9 @@ def test_two_syncs_on_one_port(wire: Wire) -> None:
     """Replica or port, whatever the second one meets first: it is told, and the first one goes on."""
     wire.meet()
     wire.pair.fill({"large": os.urandom(150_000)})
-    first = wire.desktop.start("sync")
-    time.sleep(0.7)
-    second = wire.desktop.run("sync", expect=None)
-    assert second.code in (1, 8) and second.err.count("\n") == 1
-    assert first.communicate(timeout=60) and first.returncode == 0
+    with wire.desktop.frozen_sync():
+        second = wire.desktop.run("sync", expect=None)
+        assert second.code in (1, 8) and second.err.count("\n") == 1
     assert wire.pair.equal()
 
 

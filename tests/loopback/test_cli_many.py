@@ -1,12 +1,11 @@
 """Two desktops and one device: edits reach everyone, nothing echoes, and both may come at the same time."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from loopback.rig import Desktop, Pair
+from loopback.rig import LONG, Desktop, Pair
 
 
 @pytest.fixture
@@ -40,10 +39,10 @@ def test_edits_reach_everyone_and_nothing_echoes(pair: Pair, other: Pair) -> Non
 
 def test_both_come_at_once(pair: Pair, other: Pair) -> None:
     """The device serves both, or tells the second one that it is busy; nothing is lost either way."""
-    pair.fill({"large": os.urandom(200_000_000)})
+    pair.fill({"large": os.urandom(LONG)})
     other.fill({f"small{k}": os.urandom(2000) for k in range(300)})
     first = pair.desktop.start("sync")
-    time.sleep(0.5)
+    pair.under_way()
     second = other.desktop.run("sync", expect=None)
     assert second.code == 0 or (second.code == 8 and "busy" in second.err), second
     assert first.communicate(timeout=60) and first.returncode in (0, 5)

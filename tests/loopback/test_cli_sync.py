@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from cradle_testing.trees import read_tree
 from loopback.conftest import ADDRESSES
-from loopback.rig import Agent, Desktop, Pair, command, environment
+from loopback.rig import LONG, Agent, Desktop, Pair, command, environment
 
 NONE = {"created": 0, "updated": 0, "renamed": 0, "deleted": 0}
 
@@ -215,18 +214,10 @@ def test_a_store_that_suddenly_looks_empty(pair: Pair) -> None:
 
 def test_two_syncs_at_once(pair: Pair) -> None:
     """The second one is told about the first, which goes on."""
-    pair.fill({"large": os.urandom(300_000_000)})
-    first = pair.desktop.start("sync")
-    try:
-        locks = pair.desktop.home / "state" / "locks"
-        until = time.monotonic() + 20
-        while not any(path.stat().st_size for path in locks.glob("*")) and time.monotonic() < until:
-            time.sleep(0.01)
+    pair.fill({"large": os.urandom(LONG)})
+    with pair.desktop.frozen_sync() as first:
         second = pair.desktop.run("sync", expect=None)
         assert second.code == 1 and f"process {first.pid}" in second.err, second
-    finally:
-        out, err = first.communicate(timeout=60)
-    assert first.returncode == 0, (out, err)
     assert pair.equal()
 
 
@@ -294,9 +285,9 @@ def test_a_capture_is_readable(pair: Pair) -> None:
 def test_ctrl_c(pair: Pair) -> None:
     import signal
 
-    pair.fill({"large": os.urandom(300_000_000)})
+    pair.fill({"large": os.urandom(LONG)})
     first = pair.desktop.start("sync")
-    time.sleep(0.6)
+    pair.under_way()
     first.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=20)
     assert first.returncode == 130 and "Traceback" not in err and err.count("\n") == 1

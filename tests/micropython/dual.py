@@ -4,9 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from device.place import PLACE
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {"protocol": ROOT / "protocol", "device": ROOT / "device"}
@@ -60,13 +63,14 @@ def board_modules() -> "dict[str, Path]":
 
 def micropython(*args: str, heap: str = HEAP) -> "subprocess.CompletedProcess[str]":
     """Run the unix port from the repository's root with our sources on its path."""
-    return subprocess.run(
-        [need("micropython"), "-X", "heapsize=" + heap, *args],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "MICROPYPATH": MICROPYPATH},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=TIMEOUT,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(dir=PLACE) as place:
+        return subprocess.run(
+            [need("micropython"), "-X", "heapsize=" + heap, *args],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", "MICROPYPATH": MICROPYPATH, "CRADLE_TEST_PLACE": place},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
