@@ -1,4 +1,4 @@
-"""Trees over loopback TCP: initial, no-op, one per cent edited, one large file. Pair by pair, on tmpfs."""
+"""Trees over loopback TCP: initial, no-op, one per cent touched, one large file. Pair by pair, on tmpfs."""
 
 import shutil
 import time
@@ -33,7 +33,9 @@ class Part:
 
 
 # A tool that must look again at what it has just written does so in the first no-op, and not in the next.
-SMALL_STEPS = ("initial", "first no-op", "no-op", "edits")
+SMALL_STEPS = ("initial", "first no-op", "no-op", "contents", "edits")
+# What a user does before a step: only contents, or what a day leaves (changes, deletes and renames).
+BEFORE: "dict[str, Callable[[Path, int], int]]" = {"contents": workload.rewrite, "edits": workload.edit}
 
 PARTS = {
     "files": Part("10,000 files, 42 MB", workload.small_files, SMALL_STEPS),
@@ -48,8 +50,8 @@ def one_run(peer: Peer, master: Path, part: Part, seed: int) -> Run:
     try:
         peer.prepare()
         for step in part.steps:
-            if step == "edits":
-                workload.edit(peer.client, seed)
+            if step in BEFORE:
+                BEFORE[step](peer.client, seed)
             time.sleep(SETTLE)
             if peer.proxy is not None:
                 peer.proxy.take()

@@ -8,6 +8,7 @@ SMALL_FILES = 10_000
 SMALL_BYTES = 42_000_000  # in all; half of it random, half text that compresses about 5:1
 DIRECTORIES = 200
 EDITED_PERCENT = 1
+EDIT_MIX = ("change", "delete", "rename", "change", "delete", "rename", "change", "delete", "rename", "change")
 LARGE_BYTES = 500 * 1000 * 1000
 CHUNK = 1 << 20
 
@@ -34,18 +35,44 @@ def _text(chance: random.Random, size: int) -> bytes:
     return b" ".join(chance.choices(WORDS, k=size // 3))[:size]
 
 
-def edit(folder: Path, seed: int) -> int:
-    """Change one per cent of the files: 16 to 400 bytes at some place in each. Returns how many."""
-    chance = random.Random(seed)
-    files = sorted(p for p in folder.rglob("*.dat"))
-    chosen = chance.sample(files, max(1, len(files) * EDITED_PERCENT // 100))
+def rewrite(folder: Path, seed: int) -> int:
+    """Change the contents of one per cent of the files. Returns how many."""
+    chance, files = _shuffled(folder, seed)
+    chosen = files[: max(1, len(files) * EDITED_PERCENT // 100)]
     for path in chosen:
-        content = bytearray(path.read_bytes())
-        at = chance.randrange(len(content))
-        new = chance.randbytes(chance.randrange(16, 400))
-        content[at : at + len(new)] = new
-        path.write_bytes(content)
+        _rewrite(path, chance)
     return len(chosen)
+
+
+def edit(folder: Path, seed: int) -> int:
+    """What a day leaves: one per cent of the files changed, deleted or renamed, 4 to 3 to 3. Returns how many."""
+    chance, files = _shuffled(folder, seed)
+    count = max(len(EDIT_MIX), len(files) * EDITED_PERCENT // 100)
+    for number, path in enumerate(files[:count]):
+        kind = EDIT_MIX[number % len(EDIT_MIX)]
+        if kind == "change":
+            _rewrite(path, chance)
+        elif kind == "delete":
+            path.unlink()
+        else:
+            path.rename(path.with_name(f"renamed-{seed}-{path.name}"))
+    return count
+
+
+def _shuffled(folder: Path, seed: int) -> "tuple[random.Random, list[Path]]":
+    chance = random.Random(seed)
+    files = sorted(folder.rglob("*.dat"))
+    chance.shuffle(files)
+    return chance, files
+
+
+def _rewrite(path: Path, chance: random.Random) -> None:
+    """Put 16 to 400 random bytes at some place in the file."""
+    content = bytearray(path.read_bytes())
+    at = chance.randrange(len(content))
+    new = chance.randbytes(chance.randrange(16, 400))
+    content[at : at + len(new)] = new
+    path.write_bytes(content)
 
 
 def large_file(folder: Path, seed: int = 2, size: int = LARGE_BYTES) -> None:
