@@ -7,6 +7,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 # Arguments for pytest or the benchmarks: make test ARGS="-k knowledge"
 ARGS   ?=
+# A worker for each processor; whoever is done takes tests from another.
+WORKERS := -n auto --dist worksteal
 
 .PHONY: demo test test-mp test-slow test-all check lint types fix pyright bench venv board clean dist
 
@@ -14,17 +16,17 @@ demo: venv
 	$(BIN)/cradle demo $(ARGS)
 
 test: venv
-	$(BIN)/python -m pytest -q -m "not slow and not hardware" $(ARGS)
+	$(BIN)/python -m pytest -q $(WORKERS) -m "not slow and not hardware" $(ARGS)
 
 test-mp: venv
 	$(BIN)/python -m pytest -q tests/micropython $(ARGS)
 
 # The long rigs alone. pytest's "nothing collected" (5) is no failure.
 test-slow: venv
-	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q -m "slow and not hardware" $(ARGS) || [ $$? -eq 5 ]
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q $(WORKERS) -m "slow and not hardware" $(ARGS) || [ $$? -eq 5 ]
 
 test-all: venv
-	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q -m "not hardware" $(ARGS)
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q $(WORKERS) -m "not hardware" $(ARGS)
 
 check: lint types test
 

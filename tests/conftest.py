@@ -1,10 +1,11 @@
-"""Hypothesis profiles, and the rule that a run leaves no thread and no process behind."""
+"""Hypothesis profiles, tests that run alone, and the rule that a run leaves no thread and no process behind."""
 
 import ctypes
+import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,28 @@ settings.register_profile("dev", max_examples=30, deadline=None, suppress_health
 settings.register_profile("ci", max_examples=300, deadline=None, suppress_health_check=SLOW_MACHINE)
 settings.register_profile("deterministic", max_examples=30, deadline=None, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> "Generator[None, object, object]":
+    """Under several workers, nothing runs beside a test that is marked `alone`.
+
+    Others share the room, that one has it for itself; it waits at the door, so that nobody goes in before it.
+    """
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    kind = fcntl.LOCK_SH if item.get_closest_marker("alone") is None else fcntl.LOCK_EX
+    door, room = os.open(__file__, os.O_RDONLY), os.open(os.path.dirname(__file__), os.O_RDONLY)
+    try:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, kind)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        return (yield)
+    finally:
+        fcntl.flock(room, fcntl.LOCK_UN)
+        os.close(door)
+        os.close(room)
+
 
 PR_SET_CHILD_SUBREAPER = 36  # Linux: orphans of our children become ours, so that none escapes the check
 GRACE = 3.0  # seconds for what a test has told to end

@@ -4,6 +4,8 @@ import os
 import threading
 import time
 
+import pytest
+
 from benchmarks.line import Direction, Line
 
 BAUD = 921600
@@ -31,6 +33,7 @@ def send(line: Line, payload: bytes) -> bytes:
     return got
 
 
+@pytest.mark.alone
 def test_clean_line_carries_its_rate() -> None:
     line = Line(BAUD, 0.0, seed=1)
     try:

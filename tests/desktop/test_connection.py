@@ -229,6 +229,7 @@ def test_a_capture_holds_both_directions(tmp_path: Any) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.alone
 def test_bulk_is_fast() -> None:
     """Not a benchmark: far below what the link does, far above what a copy per byte or a poll per message would."""
     with connected("tcp://127.0.0.1:0?plain=1") as (connection, _):

@@ -25,6 +25,7 @@ def rate_both_ways(ends: tuple[Link, Link], size: int) -> float:
     return size / (time.monotonic() - start)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("baud", [9600, 115200, 921600])
 def test_both_directions_run_at_the_nominal_rate(baud: int) -> None:
     with EmulatedLine(Line(baud=baud)) as line, line.desktop_link() as near, line.device_link() as far:
@@ -35,6 +36,7 @@ def test_both_directions_run_at_the_nominal_rate(baud: int) -> None:
             assert FULL <= meter.delivered / (meter.last - meter.first) / (baud / 10) <= SLACK
 
 
+@pytest.mark.alone
 def test_ports_of_a_line_in_its_own_process_run_at_the_nominal_rate(tmp_path: Path) -> None:
     with (
         LineProcess(Line(baud=115200), tmp_path) as line,
@@ -56,6 +58,7 @@ def test_ports_of_a_line_in_its_own_process_run_at_the_nominal_rate(tmp_path: Pa
             assert drain(again, 5) == b"hello"
 
 
+@pytest.mark.alone
 def test_a_byte_takes_its_time() -> None:
     with EmulatedLine(Line(baud=1200)) as line, line.desktop_link() as near, line.device_link() as far:
         start = time.monotonic()

@@ -91,6 +91,7 @@ def test_the_version_is_that_of_the_distribution(desktop: Desktop) -> None:
     assert desktop.run("--version").out == f"cradle {data['project']['version']}\n"
 
 
+@pytest.mark.alone
 def test_the_version_comes_at_once(desktop: Desktop) -> None:
     """Under 100 ms: the best of five, because other tests run beside this one."""
     times = []
