@@ -103,13 +103,18 @@ class ServiceManager:
             raise NoDevice(NOTHING_PAIRED)
         return found
 
-    def pair(self, address: str, name: str | None, code: "Callable[[str], str]") -> "tuple[Partnership, Pairing]":
-        """Pair with the device at an address. The pairing knows the fingerprint that both sides show."""
+    def pair(
+        self, address: str, name: str | None, code: "Callable[[str], str]", anew: bool = False
+    ) -> "tuple[Partnership, Pairing]":
+        """Pair with the device at an address. The pairing knows the fingerprint that both sides show.
+
+        A partner that is met at a new address keeps its key; with `anew` it gets another one.
+        """
         from cradle_desktop.pairing import Pairing
 
         with sentences():
             pairing = Pairing(self.registry, self.identity, address, self.ears)
-            return pairing.run(name, code), pairing
+            return pairing.run(name, code, anew), pairing
 
     def unpair(self, name: str) -> str:
         """End a partnership on both sides; why the device was not told, or ""."""
@@ -302,12 +307,12 @@ def ports_in_sight() -> "list[LinkInfo]":
 
 
 def elsewhere(name: str, address: str, ports: "Callable[[], list[LinkInfo]]" = ports_in_sight) -> str:
-    """Where a device may be that is not at its port any more: boards change their ports. Nothing is sent to any."""
+    """Where a device may be that is not at its address any more: boards change their ports. Nothing is sent to any."""
     if not address.startswith("serial:"):
-        return ""
+        return f"; if {name} has another address now, 'cradle pair ADDRESS' knows it by its key"
     place = address.partition("?")[0]
     others = [port.address for port in ports() if port.vid is not None and port.address != place]
-    return f"; if {name} is now at {' or '.join(others)}, pair again there, which keeps all else" if others else ""
+    return f"; if {name} is now at {' or '.join(others)}, pair there: it is known by its key" if others else ""
 
 
 def keep_awake(store: ObjectStore, connection: Connection) -> None:

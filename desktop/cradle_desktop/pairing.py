@@ -53,21 +53,43 @@ class Pairing:
         self.address, self.ears = str(parse_address(address)), ears
         self.fingerprint = ""
         self.by_code = False
+        self.met_again = False
 
-    def run(self, name: str | None, code: "Callable[[str], str]") -> Partnership:
-        """Pair. `code` is asked for the code when one is needed, with the device's name. Raises UserError."""
+    def run(self, name: str | None, code: "Callable[[str], str]", anew: bool = False) -> Partnership:
+        """Pair. `code` is asked for the code when one is needed, with the device's name. Raises UserError.
+
+        A device that proves the key of a partnership is that partner, wherever it was found, and keeps its key;
+        `anew`: it gets a new one all the same.
+        """
         if name is not None:
             check_name(name)
-        greeting = greet(self.address, self.identity, ears=self.ears)
+        greeting = self._greet()
         try:
             self._check_taken(name, greeting.peer.id)
-            key = self._key(greeting, code)
-            self.fingerprint = fingerprint(self.identity.id, greeting.peer.id, key)
-            partner = self._keep(greeting, key, name)
-            self._prove(greeting, key, partner.name)
-            return partner
+            known = self.registry.by_device(greeting.peer.id)
+            if known is not None and not anew and greeting.peer.flags & c.PAIRED:
+                try:
+                    return self._met_again(greeting, known, name)
+                except NotPaired:  # the key is no longer the same on both sides
+                    greeting.close()
+                    greeting = self._greet()
+            return self._new(greeting, name, code)
         finally:
             greeting.close()
+
+    def _greet(self) -> Greeting:
+        return greet(self.address, self.identity, ears=self.ears)
+
+    def _met_again(self, greeting: Greeting, known: Partnership, name: str | None) -> Partnership:
+        greeting.prove(known.key, known.name)
+        self.met_again = True
+        return self._keep(greeting, known.key, name)
+
+    def _new(self, greeting: Greeting, name: str | None, code: "Callable[[str], str]") -> Partnership:
+        key = self._key(greeting, code)
+        partner = self._keep(greeting, key, name)
+        self._prove(greeting, key, partner.name)
+        return partner
 
     def _check_taken(self, name: str | None, device_id: bytes) -> None:
         other = self.registry.by_name(name) if name is not None else None
@@ -100,6 +122,7 @@ class Pairing:
 
     def _keep(self, greeting: Greeting, key: bytes, name: str | None) -> Partnership:
         peer = greeting.peer
+        self.fingerprint = fingerprint(self.identity.id, peer.id, key)
         if name is None and self.registry.by_device(peer.id) is None and tidy_name(peer.name) in RESERVED:
             name = tidy_name(peer.name) + "-1"
         return self.registry.add(

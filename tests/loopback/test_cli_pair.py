@@ -113,6 +113,29 @@ def test_a_name_that_is_taken(tmp_path: Path, pair: Pair) -> None:
         assert names == ["kiosk", "kiosk-2"]
 
 
+def test_a_partner_at_a_new_address_is_met_again_without_a_code(pair: Pair) -> None:
+    pair.fill({"a": b"1"})
+    pair.desktop.sync()
+    before = pair.agent.address
+    pair.agent.kill()
+    pair.agent.address = ""
+    pair.agent.start()
+    assert pair.agent.address != before
+    pair.desktop.run("sync", expect=3)
+    result = pair.desktop.run("pair", pair.agent.address, "--name", "porch")
+    assert "paired with porch" in result.out and "proved the key" in result.err
+    assert pair.desktop.sync()["types"][0]["bytes_sent"] < 1000
+
+
+def test_a_code_makes_a_new_key(pair: Pair) -> None:
+    first = pair.agent.wait_for(r"fingerprint (\w+ \w+ \w+ \w+)")
+    pair.agent.stop()
+    pair.agent.start()
+    result = pair.desktop.run("pair", pair.agent.address, "--code", CODE)
+    shown = WORDS.search(result.out)
+    assert shown is not None and shown.group(1) != first
+
+
 def test_unpair_on_both_sides(pair: Pair) -> None:
     assert "there" in pair.desktop.run("unpair", "kiosk").out
     assert pair.desktop.run("status", "--json").document()["partners"] == []

@@ -17,9 +17,14 @@ def pair(arguments: Namespace, output: Output) -> int:
     if arguments.name is not None:
         check_name(arguments.name)
     with recorded(arguments.capture) as heard, ServiceManager(Ears(capture=heard)) as manager:
-        partner, pairing = manager.pair(arguments.address, arguments.name, lambda name: code or ask_code(name))
+        answer = manager.pair(arguments.address, arguments.name, lambda name: code or ask_code(name), code is not None)
+    partner, pairing = answer
     output.data(f"paired with {partner.name}")
     output.data(f"fingerprint {pairing.fingerprint}")
+    if pairing.met_again:
+        output.say(
+            f"{partner.name} proved the key it has from its first pairing; it is reached at {partner.address} now"
+        )
     if pairing.by_code:
         output.say("the device shows the same four words; if it does not, somebody stands in between: unpair at once")
     output.detail(f"next: cradle enable {partner.name} files")

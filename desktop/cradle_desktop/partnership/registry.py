@@ -150,6 +150,7 @@ class Registry:
                     "agent = ? WHERE number = ?",
                     (chosen, device_name, key, address, certificate, agent, row[0]),
                 )
+                _rename_conflicts(connection, row[1], chosen)
         return self._there(self.by_device(device_id))
 
     def rename(self, name: str, new: str) -> Partnership:
@@ -159,7 +160,7 @@ class Registry:
             chosen = _free_name(connection, new, number)
             old = connection.execute("SELECT name FROM partnership WHERE number = ?", (number,)).fetchone()
             connection.execute("UPDATE partnership SET name = ? WHERE number = ?", (chosen, number))
-            connection.execute("UPDATE conflict SET partner = ? WHERE partner = ?", (chosen, old[0]))
+            _rename_conflicts(connection, old[0], chosen)
         return self._there(self.by_name(chosen))
 
     def remove(self, name: str) -> bool:
@@ -205,6 +206,12 @@ class Registry:
         if found is None:
             raise StateError(f"There is no partner named {name!r}; `cradle status` lists them.")
         return found
+
+
+def _rename_conflicts(connection: "sqlite3.Connection", old: str, new: str) -> None:
+    """What waits for a decision goes by the partner's name."""
+    if new != old:
+        connection.execute("UPDATE conflict SET partner = ? WHERE partner = ?", (new, old))
 
 
 def _free_name(connection: "sqlite3.Connection", wanted: str, number: int) -> str:
