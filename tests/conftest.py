@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from micropython.board import made_board
+
 SLOW_MACHINE = [HealthCheck.too_slow]  # two shared cores: generation time says nothing about the code
 
 settings.register_profile("dev", max_examples=30, deadline=None, suppress_health_check=SLOW_MACHINE)
@@ -75,3 +77,10 @@ def _children() -> "list[str]":
         if int(parent) == os.getpid() and state != "Z":
             found.append(f"process {stat.parent.name} {command}")
     return found
+
+
+@pytest.fixture(scope="session")
+def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make board` puts on a board."""
+    cache = getattr(request.config, "cache", None)
+    return made_board(cache.mkdir("board") if cache is not None else tmp_path_factory.mktemp("boards"))

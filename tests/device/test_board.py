@@ -2,16 +2,12 @@
 
 import os
 import pty
-import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -24,7 +20,7 @@ from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages import records
 from device.far import FarHand, TcpHand
 from device.hands import DESKTOP, KEY, store_digest
-from micropython.dual import ROOT, need, sources
+from micropython.dual import ROOT, need
 
 pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
 
@@ -32,41 +28,6 @@ pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
 LIMIT = 64 * 1024
 # Heap of the unix port, where an object takes twice what it takes on a board of 32 bits.
 HEAP = "192k"
-KEPT = 86400  # seconds that pytest's cache keeps a board
-
-
-@pytest.fixture(scope="session")
-def board(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make board` puts on a board. It takes seconds, so pytest's cache keeps that of the last sources."""
-    made = sha256(Path(need("mpy-cross")).read_bytes())
-    for source in [*sources(), *(ROOT / "device/bundle").glob("*.py")]:
-        made.update(str(source).encode() + b"\0" + source.read_bytes())
-    cache = getattr(request.config, "cache", None)
-    kept = cache.mkdir("board") if cache is not None else tmp_path_factory.mktemp("boards")
-    _forget_old(kept)
-    board = kept / made.hexdigest()
-    if not board.exists():
-        new = Path(tempfile.mkdtemp(dir=kept))
-        _make_board(new)
-        try:
-            new.rename(board)
-        except OSError:  # another worker was faster
-            shutil.rmtree(new)
-    return board
-
-
-def _forget_old(kept: Path) -> None:
-    for old in kept.iterdir():
-        if old.stat().st_mtime < time.time() - KEPT:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _make_board(folder: Path) -> None:
-    subprocess.run([sys.executable, str(ROOT / "device/bundle/make.py"), str(folder)], check=True)
-    for source in folder.rglob("*.py"):
-        target = source.with_suffix(".mpy")
-        subprocess.run([need("mpy-cross"), "-O3", "-s", source.name, "-o", str(target), str(source)], check=True)
-        source.unlink()
 
 
 @contextmanager

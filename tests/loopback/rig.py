@@ -123,15 +123,19 @@ class Agent:
 
     def start(self) -> None:
         """Start it and wait until it listens; a second start listens where the first did."""
-        listen = self.address or self.listen
-        words = ["agent", "run", "--listen", listen, "--root", str(self.root), "--state", str(self.state)]
-        words += ["--name", self.name, "--code", CODE, *self.words]
         self._printed = b""
         with open(self.base / "log", "ab") as log:
-            self._process = subprocess.Popen(
-                command(*words), env=environment(self.base), stdout=subprocess.PIPE, stderr=log
-            )
+            self._process = subprocess.Popen(self.command(), env=self.environment(), stdout=subprocess.PIPE, stderr=log)
         self.address = self.wait_for(r"listening (\S+)")
+
+    def command(self) -> "list[str]":
+        """How the process is started."""
+        listen = self.address or self.listen
+        words = ["agent", "run", "--listen", listen, "--root", str(self.root), "--state", str(self.state)]
+        return command(*words, "--name", self.name, "--code", CODE, *self.words)
+
+    def environment(self) -> "dict[str, str]":
+        return environment(self.base)
 
     def wait_for(self, pattern: str, seconds: float = STARTS) -> str:
         """Wait until stdout holds a match; return its first group."""

@@ -1,0 +1,93 @@
+"""The command line and the agent as a board has it: the bundle, under MicroPython, with a board's heap."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cradle_hardware.emulated import EmulatedLine, Line
+from loopback.rig import Agent, Desktop, Pair
+from micropython.dual import ROOT, need
+
+pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
+
+HEAP = "192k"  # of the unix port, where an object takes twice what it takes on a board of 32 bits
+FAST = 4_000_000  # bit a second
+# Bytes of the large files. The emulated line moves less than half a megabyte a second.
+LARGE_LINE, LARGE_TCP = 3 << 20, 20 << 20
+
+
+class BoardAgent(Agent):
+    """boot/unix.py as a process."""
+
+    board: Path
+
+    def command(self) -> "list[str]":
+        words = [need("micropython"), "-X", "heapsize=" + HEAP, str(ROOT / "device/boot/unix.py")]
+        words += ["--listen", self.listen, "--root", str(self.root), "--state", str(self.state)]
+        return [*words, "--name", self.name]
+
+    def environment(self) -> "dict[str, str]":
+        return {"PATH": "/usr/bin:/bin", "MICROPYPATH": f"{self.board}:.frozen"}
+
+
+@pytest.fixture
+def porch(tmp_path: Path, desktop: Desktop, board: Path) -> Iterator[Pair]:
+    """Paired over a line; the agent is still there."""
+    (tmp_path / "line").mkdir()
+    with EmulatedLine(Line(baud=FAST, seed=1), tmp_path / "line") as line:
+        agent = BoardAgent(tmp_path / "device", line.device_address, "porch")
+        agent.board = board
+        with agent:
+            desktop.run("pair", line.desktop_address, "--name", "porch")
+            pair = Pair(desktop, agent)
+            desktop.run("enable", "porch", "files", "--store", str(pair.left))
+            yield pair
+
+
+def over_tcp(pair: Pair) -> None:
+    """The same board on the network: it was paired over a cable, and is known by its key."""
+    pair.agent.kill()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        pair.agent.listen = f"tcp:127.0.0.1:{probe.getsockname()[1]}"
+    pair.agent.start()
+    pair.desktop.run("pair", pair.agent.address)
+
+
+def both_ways(pair: Pair, count: int, large: int) -> None:
+    """Fill both sides, sync; nothing is left to do; an edit of each side and a large file each way."""
+    tree = {f"folder {k % 20}/a file with a name {k}": b"%d" % k * 20 for k in range(count)}
+    pair.fill(tree, {"own": b"1", "large here": os.urandom(large)})
+    report = pair.desktop.sync()["types"][0]
+    assert (report["to_device"]["created"], report["to_desktop"]["created"]) == (count + 20, 2)
+    assert pair.equal()
+    again = pair.desktop.sync()["types"][0]
+    assert again["bytes_sent"] + again["bytes_received"] < 1000
+    pair.fill({"folder 1/a file with a name 1": b"edited", "large there": os.urandom(large)}, {"own": b"edited"})
+    (pair.left / "folder 2").rename(pair.left / "renamed")
+    report = pair.desktop.sync()["types"][0]
+    assert not report["skipped"] and not report["conflicts"]
+    assert (report["to_device"]["updated"], report["to_desktop"]["updated"]) == (1, 1)
+    assert pair.equal()
+
+
+def test_a_tree_over_the_line(porch: Pair) -> None:
+    both_ways(porch, 60, 20_000)
+
+
+def test_a_tree_over_tcp(porch: Pair) -> None:
+    over_tcp(porch)
+    both_ways(porch, 60, 20_000)
+
+
+@pytest.mark.slow
+def test_a_thousand_files_over_the_line(porch: Pair) -> None:
+    both_ways(porch, 1000, LARGE_LINE)
+
+
+@pytest.mark.slow
+def test_a_thousand_files_and_twenty_megabytes_over_tcp(porch: Pair) -> None:
+    over_tcp(porch)
+    both_ways(porch, 1000, LARGE_TCP)
