@@ -1,5 +1,6 @@
 """Fixtures for whole-system tests: real processes, ended whatever happens."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from loopback.rig import Agent, Desktop, Pair
 
 ADDRESSES = {"plain": "tcp://127.0.0.1:0?plain=1", "tls": "tcp://127.0.0.1:0"}
+KEPT = "as they met"
 
 
 @pytest.fixture
@@ -21,9 +23,23 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
         yield running
 
 
-@pytest.fixture
-def pair(desktop: Desktop, agent: Agent) -> Pair:
-    """Paired over plain TCP, `files` enabled."""
-    both = Pair(desktop, agent)
-    both.meet()
+@pytest.fixture(scope="session")
+def met(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """A pair that met, and whose agent has ended; its folders have a copy under `KEPT`."""
+    base = tmp_path_factory.mktemp("pair")
+    with Agent(base / "now" / "device") as agent:
+        both = Pair(Desktop(base / "now" / "home"), agent)
+        both.meet()
+        assert agent.stop() == 0
+    shutil.copytree(base / "now", base / KEPT)
     return both
+
+
+@pytest.fixture
+def pair(met: Pair) -> Iterator[Pair]:
+    """Paired over plain TCP, `files` enabled, as if it had met for this test alone: the same folders and port again."""
+    now = met.desktop.home.parent
+    shutil.rmtree(now)
+    shutil.copytree(now.parent / KEPT, now)
+    with Agent(now / "device", met.agent.address) as agent:
+        yield Pair(met.desktop, agent)

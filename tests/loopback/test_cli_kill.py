@@ -60,6 +60,7 @@ def run(pair: Pair, seed: int, rounds: int) -> None:
             (side / name).write_bytes(versions[-1][name])
 
 
+@pytest.mark.slow  # killed in a commit: tests/desktop/metadata; power cuts everywhere: tests/sync
 def test_killed_three_times(pair: Pair) -> None:
     run(pair, seed=1, rounds=3)
 

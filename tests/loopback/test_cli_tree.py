@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import mypy
+import pytest
 
 from cradle_testing.trees import read_modes, read_tree
 from loopback.rig import Pair
@@ -26,19 +27,25 @@ def composed(tree: "dict[str, bytes]") -> "dict[str, bytes]":
     return {unicodedata.normalize("NFC", name): data for name, data in tree.items()}
 
 
+def test_awkward_names(pair: Pair) -> None:
+    pair.fill(AWKWARD)
+    assert pair.desktop.sync()["types"][0]["skipped"] == []
+    left, right = (composed(tree) for tree in pair.trees())
+    assert left == right and set(composed(AWKWARD)) <= set(left)
+
+
+@pytest.mark.slow  # in one process: tests/sync/test_real_trees.py
 def test_a_real_tree(pair: Pair) -> None:
     source = Path(mypy.__file__).parent
     half = pair.left / "package", pair.right / "other"
     for folder in half:
         shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (half[0] / "__init__.py").chmod(0o750)
-    pair.fill(AWKWARD)
     assert sum(1 for p in half[0].rglob("*") if p.is_file()) > LEAST
     report = pair.desktop.sync()
     assert report["types"][0]["skipped"] == []
     left, right = (composed(tree) for tree in pair.trees())
     assert left == right and len(left) > 2 * LEAST
-    assert set(composed(AWKWARD)) <= set(left)
     assert read_modes(pair.right)["package/__init__.py"] == 0o750
     again = pair.desktop.sync()["types"][0]
     assert sum(again["to_device"].values()) + sum(again["to_desktop"].values()) == 0
