@@ -1,6 +1,5 @@
 """Traces that once went wrong, as a reviewer found them. Real engine, real agent, stores in memory."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,58 +7,21 @@ import pytest
 
 from cradle_desktop.sync import arrive
 from cradle_protocol.errors import UNREADABLE
-from cradle_protocol.sync.item import IMPLIED, item_id
+from cradle_protocol.sync.item import IMPLIED
 from cradle_protocol.sync.values import digest_of
+from cradle_testing.scenes import (
+    NAMES,
+    TWO_DESKTOPS,
+    TWO_DEVICES,
+    failing,
+    known_everywhere,
+    other,
+    record,
+    rest,
+    sync_in_a_power_cut,
+)
 from cradle_testing.stores import MemoryStore
 from cradle_testing.worlds import PowerCut, World
-
-TWO_DESKTOPS = ("D1", "D2")
-TWO_DEVICES = ("R1", "R2")
-SIDES = [("D1", "R1"), ("R1", "D1")]
-NAMES = ["d", "e", "x", "k"]  # a directory's id lies before or behind its child's
-
-
-def other(side: str) -> str:
-    return "R1" if side == "D1" else "D1"
-
-
-def known_everywhere(w: World, rounds: int = 3, **files: bytes) -> None:
-    """D1 makes the files; everybody has them, and their stamps are no longer racy."""
-    for path, content in files.items():
-        w["D1"].store.write(path, content)
-    rest(w, rounds)
-
-
-def rest(w: World, rounds: int) -> None:
-    """Everybody with R1, in turn, and time goes by."""
-    for _ in range(rounds):
-        for desktop in w.desktops:
-            w.sync(desktop, "R1")
-        w.advance()
-
-
-def failing(method: Callable[..., Any], call: int, error: BaseException, before: bool = True) -> Callable[..., Any]:
-    """The method, but its n-th call raises, before it has done its work or after."""
-    calls = 0
-
-    def called(*args: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if before and calls == call:
-            raise error
-        result = method(*args, **options)
-        if calls == call:
-            raise error
-        return result
-
-    return called
-
-
-def record(w: World, path: str) -> Any:
-    item = w.desks["D1"].meta.get(item_id("files", path))
-    assert item is not None
-    return item
-
 
 # -- an edit that follows a move
 
@@ -277,12 +239,7 @@ def test_a_power_cut_after_an_implied_directory(
     w["R1"].store.write(name + "/a", b"x")
     w["R1"].store.chmod(name, 0o700)
     w.advance()
-    w["D1"].meta.crash_before_commit = crash
-    try:
-        w.sync("D1", "R1")
-    except PowerCut:
-        w["D1"].restart()
-    w["D1"].meta.crash_before_commit = 0
+    sync_in_a_power_cut(w, crash)
     check_mode_of(w, name)
 
 
@@ -322,12 +279,7 @@ def test_a_power_cut_before_a_dead_directory_goes(
     w["R2"].store.write("d/b", b"new")
     w.sync("D1", "R2")
     w.advance()
-    w["D1"].meta.crash_before_commit = crash
-    try:
-        w.sync("D1", "R1")
-    except PowerCut:
-        w["D1"].restart()
-    w["D1"].meta.crash_before_commit = 0
+    sync_in_a_power_cut(w, crash)
     w.settle_and_check()
     assert (w["D1"].store.tree(), w.losers()) == ({"d/": b"", "d/b": b"new"}, [])
 

@@ -1,8 +1,6 @@
 """Traces that once went wrong, as a reviewer found them. Real engine, real agent, stores in memory."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,57 +8,9 @@ from cradle_desktop.errors import RequestFailed
 from cradle_desktop.sync.report import MassDelete
 from cradle_protocol.errors import CHANGED, NO_STORE, READ_ONLY, UNREADABLE, WRITE_FAILED
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.item import item_id
 from cradle_testing.pair import Cut
+from cradle_testing.scenes import TWO_DESKTOPS, TWO_DEVICES, failing, known_everywhere, rest
 from cradle_testing.worlds import PowerCut, World
-
-TWO_DESKTOPS = ("D1", "D2")
-TWO_DEVICES = ("R1", "R2")
-SIDES = [("D1", "R1"), ("R1", "D1")]
-NAMES = ["d", "e", "x", "k"]  # a directory's id lies before or behind its child's
-
-
-def other(side: str) -> str:
-    return "R1" if side == "D1" else "D1"
-
-
-def known_everywhere(w: World, rounds: int = 3, **files: bytes) -> None:
-    """D1 makes the files; everybody has them, and their stamps are no longer racy."""
-    for path, content in files.items():
-        w["D1"].store.write(path, content)
-    rest(w, rounds)
-
-
-def rest(w: World, rounds: int) -> None:
-    """Everybody with R1, in turn, and time goes by."""
-    for _ in range(rounds):
-        for desktop in w.desktops:
-            w.sync(desktop, "R1")
-        w.advance()
-
-
-def failing(method: Callable[..., Any], call: int, error: BaseException, before: bool = True) -> Callable[..., Any]:
-    """The method, but its n-th call raises, before it has done its work or after."""
-    calls = 0
-
-    def called(*args: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if before and calls == call:
-            raise error
-        result = method(*args, **options)
-        if calls == call:
-            raise error
-        return result
-
-    return called
-
-
-def record(w: World, path: str) -> Any:
-    item = w.desks["D1"].meta.get(item_id("files", path))
-    assert item is not None
-    return item
-
 
 # -- what the user decided
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cradle_protocol.errors import CHANGED
+from cradle_testing.scenes import sync_in_a_power_cut
 from cradle_testing.worlds import PowerCut, World
 
 
@@ -343,12 +344,7 @@ def test_ce05_swaps_with_a_power_cut_at_every_step(tmp_path: Path, side: str, cr
     for old, new in (("a", "t"), ("b", "a"), ("t", "b"), ("c", "d"), ("e", "c"), ("x", "t"), ("y", "x"), ("t", "y")):
         store.rename(old, new)
     store.sync()
-    w["D1"].meta.crash_before_commit = crash
-    try:
-        w.sync("D1", "R1")
-    except PowerCut:
-        w["D1"].restart()
-    w["D1"].meta.crash_before_commit = 0
+    sync_in_a_power_cut(w, crash)
     w.content_bytes = 0
     w.sync("D1", "R1")
     expected = {
