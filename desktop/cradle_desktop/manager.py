@@ -18,6 +18,7 @@ from cradle_desktop.opening import Ears, connect
 from cradle_desktop.partnership.identity import own_identity
 from cradle_desktop.partnership.registry import EnabledType, Partnership, Registry
 from cradle_desktop.providers.registry import UnknownType, create_store, open_store
+from cradle_desktop.settings import load
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.wire import constants as c
@@ -77,7 +78,8 @@ class ServiceManager:
         """The conflicts of this home, imported when somebody looks."""
         from cradle_desktop.conflict.store import ConflictStore
 
-        return ConflictStore(self._database)
+        with sentences():
+            return ConflictStore(self._database, bound=load().conflicts)
 
     # -- partners
 

@@ -1,8 +1,9 @@
 """The conflict store: what lost, until it is taken back or too old. Decides nothing and touches no synced folder.
 
 A conflict is *held* (something was displaced, its value and content are here) or *waits* (policy `ask` or `skip`: both
-versions are where they were). The store is bounded; what is unresolved and younger than 30 days is never evicted, so
-there may be no room: then the engine displaces nothing and skips the item.
+versions are where they were). The store is bounded (`settings`): what is settled goes when it is old or room is needed,
+what is unresolved only when room is needed and it is old. So there may be no room: then the engine displaces nothing
+and skips the item.
 """
 
 import time
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from cradle_desktop.config import conflicts_folder
 from cradle_desktop.conflict.contents import Contents, Draft
 from cradle_desktop.metadata.database import Database
+from cradle_desktop.settings import Bound
 from cradle_protocol.errors import NO_ROOM
 from cradle_protocol.provider.store import Reader, StoreError
 from cradle_protocol.sync.values import digest_of, is_file, size_of, with_digest
@@ -21,10 +23,6 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any
 
-# Bytes of content in all.
-LIMIT = 1 << 30
-# Seconds that an unresolved loser is safe from eviction.
-SAFE_AGE = 30 * 86400
 # What `taken` says of a conflict whose content was evicted before anybody resolved it.
 DROPPED = "dropped"
 
@@ -108,12 +106,12 @@ class ConflictStore:
         self,
         database: Database,
         folder: "str | None" = None,
-        limit: int = LIMIT,
+        bound: "Bound | None" = None,
         clock: "Callable[[], float]" = time.time,
     ) -> None:
         self._database = database
         self.contents = Contents(folder or conflicts_folder())
-        self._limit, self._clock = limit, clock
+        self._limits, self._clock = bound or Bound(), clock
         self._batch: _Batch | None = None
         self._swept = False
         self.dropped: Conflicts = []
@@ -152,14 +150,18 @@ class ConflictStore:
 
     def room(self, size: int) -> bool:
         """Would a loser of this size fit, once everything that may be evicted is?"""
-        return sum(self._pinned().values()) + size <= self._limit
+        return sum(self._pinned().values()) + size <= self._limits.size
 
     def _pinned(self) -> "dict[bytes, int]":
         """{hash: size} of what must stay: unresolved and young, or in the batch that is being added."""
-        since = int(self._clock()) - SAFE_AGE
+        since = self._since()
         kept = {h: s for one in self._select("resolved IS NULL AND detected > ?", since) for h, s in one.digests()}
         kept.update({draft.digest: draft.size for _, draft, _ in self._batch or [] if draft is not None})
         return kept
+
+    def _since(self) -> int:
+        """Unix seconds: what is older may go."""
+        return int(self._clock() - self._limits.age)
 
     @contextmanager
     def batch(self) -> "Iterator[None]":
@@ -232,7 +234,8 @@ class ConflictStore:
         return int(row[0]) if row else 0
 
     def _bound(self) -> None:
-        """Evict, the resolved and the oldest first, until the contents fit."""
+        """Forget what was settled long ago, and evict, the resolved and the oldest first, until the contents fit."""
+        self._forget_settled()
         named: dict[bytes, int] = {}
         users: dict[bytes, Conflicts] = {}
         for one in self.list(unresolved=False):
@@ -243,7 +246,7 @@ class ConflictStore:
         if not self._swept:
             self._swept = True
             self.contents.sweep(set(named), self._clock())
-        excess, pinned = sum(named.values()) - self._limit, self._pinned()
+        excess, pinned = sum(named.values()) - self._limits.size, self._pinned()
         loose = [digest for digest in named if digest not in pinned]
         for digest in sorted(
             loose, key=lambda d: max((c.resolved is None, c.resolved or c.detected) for c in users[d])
@@ -252,6 +255,16 @@ class ConflictStore:
                 return
             self._evict(digest, users[digest])
             excess -= named[digest]
+
+    def _forget_settled(self) -> None:
+        gone = [one for one in self.list(unresolved=False) if one.resolved is not None and one.resolved < self._since()]
+        if not gone:
+            return
+        with self._database.transaction() as connection:
+            connection.executemany("DELETE FROM conflict WHERE number = ?", [(one.number,) for one in gone])
+        named = {digest for one in self.list(unresolved=False) for digest, _ in one.digests()}
+        for digest in {digest for one in gone for digest, _ in one.digests()} - named:
+            self.contents.remove(digest)
 
     def _evict(self, digest: bytes, users: Conflicts) -> None:
         lost = [one for one in users if one.resolved is None]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.metadata.database import Database
+from cradle_desktop.settings import Bound
 from cradle_protocol.compat import sha256
 from cradle_protocol.provider.store import Reader
 from cradle_protocol.sync.item import item_id
@@ -25,7 +26,7 @@ class Clock:
 
 
 def conflict_store(folder: Path, limit: int = 1 << 30, clock: "Clock | None" = None) -> ConflictStore:
-    return ConflictStore(Database(folder / "cradle.db"), str(folder / "conflicts"), limit, clock or Clock())
+    return ConflictStore(Database(folder / "cradle.db"), str(folder / "conflicts"), Bound(limit), clock or Clock())
 
 
 def reader_of(data: bytes) -> Reader:

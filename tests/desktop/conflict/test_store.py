@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cradle_desktop.conflict.store import DROPPED, SAFE_AGE, ConflictStore
+from cradle_desktop.conflict.store import DROPPED, ConflictStore
+from cradle_desktop.settings import STORE_DAYS
 from cradle_protocol.errors import NO_ROOM, UNREADABLE
 from cradle_protocol.provider.store import Reader, StoreError
 from cradle_protocol.sync.values import file_value, with_digest
@@ -113,7 +114,7 @@ def test_the_resolved_go_first_then_the_old_and_that_is_told(tmp_path: Path) -> 
     clock.now += DAY
     resolved = add(conflicts, "resolved", b"2222")
     conflicts.settle(resolved, "desktop")
-    clock.now += SAFE_AGE
+    clock.now += STORE_DAYS * DAY
     assert conflicts.room(10)
     add(conflicts, "new", b"33333")
     assert files(tmp_path) == sorted(one.digest.hex() for one in conflicts.list()) and conflicts.dropped == []
@@ -122,6 +123,20 @@ def test_the_resolved_go_first_then_the_old_and_that_is_told(tmp_path: Path) -> 
     evicted = conflicts.get(old)
     assert evicted is not None and evicted.taken == DROPPED and evicted.resolved == int(clock.now)
     assert [one.identity for one in conflicts.list()] == ["new", "newer"]
+
+
+def test_what_was_settled_long_ago_is_forgotten_and_what_waits_is_not(tmp_path: Path) -> None:
+    clock = Clock()
+    conflicts = conflict_store(tmp_path, clock=clock)
+    settled, shared, waits = add(conflicts, "a", b"1"), add(conflicts, "b", b"2"), add(conflicts, "c", b"2")
+    for number in (settled, shared):
+        conflicts.settle(number, "desktop")
+    clock.now += STORE_DAYS * DAY + 1
+    add(conflicts, "new", b"3")
+    assert [one.identity for one in conflicts.list(unresolved=False)] == ["c", "new"] and conflicts.dropped == []
+    assert len(files(tmp_path)) == 2
+    kept = conflicts.get(waits)
+    assert kept is not None and content(conflicts, kept.digest) == b"2"
 
 
 def test_what_waits_is_replaced_as_a_whole_and_keeps_its_numbers(tmp_path: Path) -> None:

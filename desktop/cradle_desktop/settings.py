@@ -1,0 +1,97 @@
+"""What a user may set in CRADLE_HOME/settings.toml. Reads the file when somebody asks; writes nothing.
+
+[conflicts]          # versions that lost a conflict
+size = "1 GB"        # bytes of content in all
+days = 30            # how long: one that is settled goes then, one that waits is safe until then
+[undo]               # what syncs overwrote and deleted on this machine
+size = "1 GB"
+days = 30
+"""
+
+import os
+
+from cradle_desktop.config import home
+from cradle_desktop.metadata.interface import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FILE_NAME = "settings.toml"
+DAY = 86400  # seconds
+# The defaults. A sync that goes wrong is noticed within days; a gigabyte of text and pictures is years of edits.
+STORE_BYTES = 10**9
+STORE_DAYS = 30
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+class Bound:
+    """How much a store may hold, in bytes, and for how long, in seconds."""
+
+    def __init__(self, size: int = STORE_BYTES, days: float = STORE_DAYS) -> None:
+        self.size, self.age = size, days * DAY
+
+
+class Settings:
+    """Everything that can be set."""
+
+    def __init__(self, conflicts: "Bound | None" = None, undo: "Bound | None" = None) -> None:
+        self.conflicts, self.undo = conflicts or Bound(), undo or Bound()
+
+
+def load(path: "str | None" = None) -> Settings:
+    """The settings of this home; the defaults where there is no file. Raises StateError with one sentence."""
+    path = path or os.path.join(home(), FILE_NAME)
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        raise StateError(f"The settings in {path} cannot be read ({error.strerror}).") from None
+    return _parsed(path, data)
+
+
+def _parsed(path: str, data: bytes) -> Settings:
+    import tomllib  # only for those who set something
+
+    try:
+        table = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StateError(f"The settings in {path} are no TOML ({error}); mend that line or remove it.") from None
+    for name, section in table.items():
+        if name not in ("conflicts", "undo") or not isinstance(section, dict):
+            raise _wrong(path, name, "the sections are [conflicts] and [undo]")
+    return Settings(_bound(path, table, "conflicts"), _bound(path, table, "undo"))
+
+
+def _bound(path: str, table: "dict[str, Any]", name: str) -> Bound:
+    section = table.get(name, {})
+    for key in section:
+        if key not in ("size", "days"):
+            raise _wrong(path, f"{name}.{key}", "a section has size and days")
+    size, days = section.get("size", STORE_BYTES), section.get("days", STORE_DAYS)
+    count = _bytes(size)
+    if count is None:
+        raise _wrong(path, f"{name}.size", 'write it like "500 MB"')
+    if isinstance(days, bool) or not isinstance(days, (int, float)) or not days >= 0:
+        raise _wrong(path, f"{name}.days", "write a number of days like 30")
+    return Bound(count, days)
+
+
+def _bytes(size: object) -> "int | None":
+    """A number of bytes: 500000000 or "500 MB"; None if it is neither."""
+    if isinstance(size, int) and not isinstance(size, bool):
+        return size if size >= 0 else None
+    if not isinstance(size, str):
+        return None
+    digits = size.rstrip("BKMGTbkmgt ")
+    unit = size[len(digits) :].strip().upper()
+    if unit not in _UNITS or not digits.isdecimal():
+        return None
+    return int(digits) * _UNITS[unit]
+
+
+def _wrong(path: str, name: str, remedy: str) -> StateError:
+    return StateError(f"The settings in {path} have {name!r}, which means nothing; {remedy}.")
