@@ -37,13 +37,17 @@ class PowerCut(Exception):
 
 
 class MortalMetadata(MemoryMetadata):
-    """Metadata of a desktop that loses its power just before the n-th commit or intend from now."""
+    """Metadata of a desktop that loses its power just before the n-th commit, keep or intend from now."""
 
     crash_before_commit = 0
 
     def commit(self) -> None:
         self._live_on()
         super().commit()
+
+    def keep(self, items: "list") -> None:  # type: ignore[type-arg]
+        self._live_on()
+        super().keep(items)
 
     def intend(self, items: "list", made: "list") -> None:  # type: ignore[type-arg]
         self._live_on()

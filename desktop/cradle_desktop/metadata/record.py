@@ -44,14 +44,13 @@ def mark_of(item: Item) -> bytes:
 
 def body_of(item: Item) -> bytes:
     """All of an item that has no column of its own."""
-    units = len(item.versions)
-    numbers = [units, *item.created]
+    numbers = [*item.created]
     for version in item.versions:
         numbers += version
-    parts = [_head(units).pack(*numbers)]
+    units = len(item.versions)
+    parts = [_head(units).pack(units, *numbers)]
     for value in item.values:
-        parts.append(len(value).to_bytes(2, "big"))
-        parts.append(value)
+        parts += _U16.pack(len(value)), value
     if item.link is not None:
         _pack_link(parts, item.link)
     return b"".join(parts)

@@ -162,9 +162,19 @@ class SqliteMetadata(Metadata):
         if not item.oid:
             self._oid += 1
             item.oid = self._oid
-        self._changed[item.id] = item.copy()
+        self._hold(item if self._changed.get(item.id) is item else item.copy(), mark_of(item))
+
+    def create(self, item_id: bytes, identity: str, values: "list[bytes]", stamp: bytes, flags: int) -> None:
+        self._oid += 1
+        version = self.next_version()
+        item = Item(item_id, self._oid, identity, version, [version] * len(values), values, stamp, flags)
+        self._hold(item, bytes((flags,)) + stamp)
+
+    def _hold(self, item: Item, mark: bytes) -> None:
+        """Until the next commit this object is what the item is."""
+        self._changed[item.id] = item
         if self._marks is not None:
-            self._marks[item.id] = mark_of(item)
+            self._marks[item.id] = mark
         if self._by_oid is not None:
             self._by_oid[item.oid] = item.id
 
@@ -174,7 +184,7 @@ class SqliteMetadata(Metadata):
             self._marks.pop(item_id, None)
 
     def items(self, lower: bytes = LOWEST) -> "Iterator[Item]":
-        return self._stream(lower, None)
+        return (item.copy() for item in self._stream(lower, None))
 
     def lacking(self, knowledge: Knowledge, lower: bytes = LOWEST) -> "Iterator[Item]":
         return self._stream(lower, knowledge)
@@ -182,20 +192,19 @@ class SqliteMetadata(Metadata):
     def _stream(self, lower: bytes, knowledge: "Knowledge | None") -> "Iterator[Item]":
         """Rows and held items merged by id; with a knowledge only what it lacks, before an Item is made of a row."""
         near: dict[bytes, Item | None] = {**self._recent, **self._changed}
-        held = sorted(i for i in near if i >= lower)
+        held = [item for i in sorted(near) if i >= lower and (item := near[i]) is not None]
+        if knowledge is not None:
+            held = [item for item in held if news(item, knowledge.vector(item.id))]
         at = 0
         all_near = self._marks is not None and self._marks.keys() <= near.keys()
         for row in () if all_near else self._rows(lower):
-            while at < len(held) and held[at] < row[0]:
-                yield from _held(near[held[at]], knowledge)
+            if row[0] in near or (knowledge is not None and not lacks(knowledge.vector(row[0]), row[4])):
+                continue
+            while at < len(held) and held[at].id < row[0]:
+                yield held[at]
                 at += 1
-            if at < len(held) and held[at] == row[0]:
-                yield from _held(near[held[at]], knowledge)
-                at += 1
-            elif knowledge is None or lacks(knowledge.vector(row[0]), row[4]):
-                yield item_from(*row)
-        for item_id in held[at:]:
-            yield from _held(near[item_id], knowledge)
+            yield item_from(*row)
+        yield from held[at:]
 
     def _rows(self, lower: bytes) -> "Iterator[_Row]":
         page: list[_Row] = self._all(_PAGE.format(">="), (self._number, lower, PAGE))
@@ -280,6 +289,19 @@ class SqliteMetadata(Metadata):
                 found[item.id] = item, vector
         return list(found.values())
 
+    def keep(self, items: "list[Item]") -> None:
+        for item in items:
+            self.put(item)
+        kept = {item.id: self._changed[item.id] for item in items}
+        head = self._head()
+        with self._database.transaction() as connection:
+            connection.executemany(_UPSERT, self._rows_of(kept))
+            connection.execute(_UPDATE, (*head, self._number))
+        self._saved = head
+        self._remember(kept)
+        for item_id in kept:
+            del self._changed[item_id]
+
     def commit(self) -> None:
         head = self._head()
         if not self._changed and not self._intended and head == self._saved:
@@ -287,40 +309,36 @@ class SqliteMetadata(Metadata):
         with self._database.transaction() as connection:
             gone = sorted(item_id for item_id, item in self._changed.items() if item is None)
             connection.executemany("DELETE FROM item WHERE replica = ? AND id = ?", [(self._number, i) for i in gone])
-            connection.executemany(_UPSERT, self._changed_rows())
+            connection.executemany(_UPSERT, self._rows_of(self._changed))
             connection.execute(_UPDATE, (*head, self._number))
             connection.execute("DELETE FROM intent WHERE replica = ?", (self._number,))
         self._saved = head
-        self._remember()
+        self._remember(self._changed)
         self._changed = {}
         self._intended = False
 
-    def _remember(self) -> None:
-        """What was changed is in the table now."""
-        if len(self._recent) + len(self._changed) > RECENT:
+    def _remember(self, committed: "dict[bytes, Item | None]") -> None:
+        """This is what the table holds now."""
+        if len(self._recent) + len(committed) > RECENT:
             self._recent = {}
-        if len(self._changed) > RECENT:
+        if len(committed) > RECENT:
             return
-        for item_id, item in self._changed.items():
+        for item_id, item in committed.items():
             if item is None:
                 self._recent.pop(item_id, None)
             else:
                 self._recent[item_id] = item
 
-    def _changed_rows(self) -> "Iterator[tuple[int, bytes, int, str, bytes, bytes]]":
+    def _rows_of(self, changed: "dict[bytes, Item | None]") -> "Iterator[tuple[int, bytes, int, str, bytes, bytes]]":
         """In the order of the table: neighbouring rows go to the same page."""
-        for item_id in sorted(self._changed):
-            item = self._changed[item_id]
+        number = self._number
+        for item_id in sorted(changed):
+            item = changed[item_id]
             if item is not None:
-                yield self._number, item_id, item.oid, item.identity, mark_of(item), body_of(item)
+                yield number, item_id, item.oid, item.identity, mark_of(item), body_of(item)
 
     def rollback(self) -> None:
         self._load()
-
-
-def _held(item: "Item | None", knowledge: "Knowledge | None") -> "Iterator[Item]":
-    if item is not None and (knowledge is None or news(item, knowledge.vector(item.id))):
-        yield item.copy()
 
 
 __all__ = ["SqliteMetadata", "SqliteStore"]

@@ -6,11 +6,11 @@ range are committed in one step. A cut at any point leaves every object all-old 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
+from cradle_desktop.sync.arrivals import needs_content
 from cradle_desktop.sync.intake import Intake
-from cradle_desktop.sync.plan import Plan, Step, needs_content
+from cradle_desktop.sync.plan import Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_desktop.sync.resolve import Lost
@@ -30,25 +30,29 @@ BATCH_BYTES = 8 << 20
 MENDABLE = (CHANGED, COLLISION, NO_PARENT)
 
 
-@dataclass
 class Arriving:
     """One pass from the device, being executed. skipped: ids that are left out; what fails is added."""
 
-    store: ObjectStore
-    meta: Metadata
-    remote: RemoteReplica
-    conflicts: ConflictStore
-    plan: Plan
-    made: Knowledge
-    skipped: set[bytes]
-    observer: Observer
-    result: TypeResult
-    decisions: dict[bytes, str] = field(default_factory=dict)
-    _unlearned: set[bytes] = field(default_factory=set)
-    _again: list[Step] = field(default_factory=list)
-    _known_directories: set[str] = field(default_factory=set)
-    _done: int = 0
-    _bytes: int = 0
+    def __init__(
+        self,
+        store: ObjectStore,
+        meta: Metadata,
+        remote: RemoteReplica,
+        conflicts: ConflictStore,
+        plan: Plan,
+        made: Knowledge,
+        skipped: set[bytes],
+        observer: Observer,
+        result: TypeResult,
+        decisions: dict[bytes, str],
+    ) -> None:
+        self.store, self.meta, self.remote, self.conflicts = store, meta, remote, conflicts
+        self.plan, self.made, self.skipped = plan, made, skipped
+        self.observer, self.result, self.decisions = observer, result, decisions
+        self._unlearned: set[bytes] = set()
+        self._again: list[Step] = []
+        self._known_directories: set[str] = set()
+        self._done = self._bytes = 0
 
     def run(self) -> None:
         """Execute steps and tail. Raises LinkGone where the link ends; what was staged stays staged."""

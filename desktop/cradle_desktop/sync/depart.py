@@ -3,13 +3,15 @@
 Content that the device holds under another name is staged there first (one request for all moves). Then batches go
 out back to back, records and contents packed together in messages of the negotiated size; the device answers one
 short message a batch, and the next batches are under way by then.
+
+A part of a batch leaves when what it carries is durable here: the versions (a scan of new objects leaves that to us),
+and the digests of contents that were hashed on their way. Content without a digest is content that no peer has.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import deque
-from dataclasses import dataclass, field
 
 from cradle_desktop.sync.plan import Departure
 from cradle_desktop.sync.remote import FOLLOWS, NONE, RESUME, STAGED, RemoteReplica
@@ -17,7 +19,7 @@ from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_desktop.sync.upload import Upload
 from cradle_protocol.errors import OK, STALE, STATUS_TEXT
 from cradle_protocol.provider.store import ObjectStore, StoreError
-from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.change import change_of
 from cradle_protocol.sync.knowledge import after
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import digest_of, is_lazy, size_of, with_digest
@@ -26,6 +28,8 @@ from cradle_protocol.sync.version import HIGHEST, LOWEST
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from cradle_protocol.sync.item import Item
 
     ReadWhole = Callable[[str, int], tuple[bytes, bytes | None]]
 
@@ -37,27 +41,33 @@ WHOLE = 64 << 10
 BATCHES_IN_FLIGHT = 4
 
 
-@dataclass
 class Departing:
-    """One pass to the device, being executed."""
+    """One pass to the device, being executed. held: the versions of what departs may not be durable yet."""
 
-    store: ObjectStore
-    meta: Metadata
-    remote: RemoteReplica
-    departures: list[Departure]
-    waiting: set[bytes]
-    observer: Observer
-    result: TypeResult
-    _flight: deque[tuple[Upload, list[Departure]]] = field(default_factory=deque)
-    _failed: list[tuple[Departure, int]] = field(default_factory=list)
-    _hashed: list[Item] = field(default_factory=list)
-    _done: int = 0
-    _bytes: int = 0
+    def __init__(
+        self,
+        store: ObjectStore,
+        meta: Metadata,
+        remote: RemoteReplica,
+        departures: list[Departure],
+        waiting: set[bytes],
+        held: bool,
+        observer: Observer,
+        result: TypeResult,
+    ) -> None:
+        self.store, self.meta, self.remote, self.departures = store, meta, remote, departures
+        self.waiting, self.held, self.observer, self.result = waiting, held, observer, result
+        self._read_whole: ReadWhole | None = getattr(store, "read_whole", None)
+        self._flight: deque[tuple[Upload, list[Departure]]] = deque()
+        self._failed: list[tuple[Departure, int]] = []
+        self._unkept: list[Item] = []  # what the part that is being packed carries and is not durable as it is now
+        self._done = self._bytes = 0
+        self._total_bytes = sum([departure.size for departure in departures])
 
     def run(self) -> set[bytes]:
         """Send everything, then what failed once more. Returns the ids that failed; raises LinkGone."""
-        self._read_whole: ReadWhole | None = getattr(self.store, "read_whole", None)
-        self._total_bytes = sum(size_of(d.item.values[0]) for d in self.departures if d.content)
+        if self.held:
+            self.meta.keep([])  # the tick, which our made-with names
         self.remote.begin_pass(self.meta)
         staged = self._stash()
         lower = LOWEST
@@ -85,61 +95,73 @@ class Departing:
         batches: list[list[Departure]] = []
         size = limits.batch_bytes
         for departure in self.departures:
-            weight = size_of(departure.item.values[0]) if departure.content else 0
-            if not batches or len(batches[-1]) >= limits.batch_items or size + weight > limits.batch_bytes:
+            if not batches or len(batches[-1]) >= limits.batch_items or size + departure.size > limits.batch_bytes:
                 batches.append([])
                 size = 0
             batches[-1].append(departure)
-            size += weight
+            size += departure.size
         return batches
 
     # -- sending
 
     def _send(self, batch: list[Departure], lower: bytes, upper: bytes, staged: set[bytes]) -> None:
         self._land(min(BATCHES_IN_FLIGHT, self.remote.limits.max_requests) - 1)
-        upload = self.remote.apply(lower, upper)
+        upload = self.remote.apply(lower, upper, self._leaving)
+        most = min(WHOLE, upload.piece)
         for index, departure in enumerate(batch):
-            self._send_one(upload, index, departure, staged)
-        self._note_digests()
+            if not departure.content or departure.size > most or not self._send_whole(upload, index, departure, staged):
+                self._send_one(upload, index, departure, staged)
         upload.commit()
         self._flight.append((upload, batch))
 
+    def _leaving(self) -> None:
+        """A part is about to leave: what it carries becomes durable first."""
+        if self._unkept:
+            self.meta.keep(self._unkept)
+            self._unkept = []
+        self._progress()
+
+    def _send_whole(self, upload: Upload, index: int, departure: Departure, staged: set[bytes]) -> bool:
+        """A small content in one piece, the same as `_send_one` in fewer steps. False: it is not that simple."""
+        item, size = departure.item, departure.size
+        if self._read_whole is None or item.id in staged or self.remote.staged_length(item):
+            return False
+        try:
+            data, stamp = self._read_whole(item.identity, size)
+        except StoreError:
+            return False
+        digest, value = hashlib.sha256(data).digest(), item.values[0]
+        lazy = is_lazy(value)
+        if len(data) != size or stamp != item.stamp or not (lazy or digest == digest_of(value)):
+            return False
+        upload.file(index, item, departure.named, data, digest)
+        if lazy:
+            item.values[0] = with_digest(value, digest)
+        if lazy or self.held:
+            self._unkept.append(item)
+        self._bytes += size
+        return True
+
     def _send_one(self, upload: Upload, index: int, departure: Departure, staged: set[bytes]) -> None:
-        item = departure.item
+        item, change = departure.item, change_of(departure.item, departure.named)
+        if self.held:
+            self._unkept.append(item)
         if not departure.content:
-            upload.change(departure.change, NONE, 0)
+            upload.change(change, NONE)
         elif item.id in staged:
-            upload.change(departure.change, STAGED, 0)
+            upload.change(change, STAGED)
         else:
             offset = self.remote.staged_length(item)
             self.result.resumed_bytes += offset
-            upload.change(departure.change, RESUME if offset else FOLLOWS, offset)
-            if self._read_whole is not None and not offset and size_of(item.values[0]) <= min(WHOLE, upload.piece):
-                self._send_whole(upload, index, item, self._read_whole)
-            else:
-                self._send_content(upload, index, item, offset)
-
-    def _send_whole(self, upload: Upload, index: int, item: Item, read: ReadWhole) -> None:
-        """A small content: the same as `_send_content` in fewer steps."""
-        size = size_of(item.values[0])
-        try:
-            data, stamp = read(item.identity, size)
-        except StoreError:
-            upload.abort(index)
-            return
-        digest = hashlib.sha256(data).digest()
-        if len(data) == size and stamp == item.stamp and self._is_content(item, digest):
-            upload.whole(index, data, digest)
-            self._progress(size)
-        else:
-            upload.abort(index)
+            upload.change(change, RESUME if offset else FOLLOWS, offset)
+            self._send_content(upload, index, item, offset)
 
     def _is_content(self, item: Item, digest: bytes) -> bool:
         """Is this the content that the item means? One that nobody has hashed yet is noted."""
         if not is_lazy(item.values[0]):
             return digest == digest_of(item.values[0])
         item.values[0] = with_digest(item.values[0], digest)
-        self._hashed.append(item)
+        self._unkept.append(item)
         return True
 
     def _send_content(self, upload: Upload, index: int, item: Item, offset: int) -> None:
@@ -209,14 +231,3 @@ class Departing:
                 continue  # told already, as a conflict that waits or as skipped on its way here
             text = STATUS_TEXT.get(status, f"status {status}")
             self.result.skipped.append((departure.item.identity, f"on {self.remote.name}: {text}"))
-
-    def _note_digests(self) -> None:
-        """Contents that were hashed on their way out need not be hashed again.
-
-        Noted before the device may take the batch: content without a digest is content that no peer has.
-        """
-        for item in self._hashed:
-            self.meta.put(item)
-        if self._hashed:
-            self.meta.commit()
-        self._hashed.clear()

@@ -33,7 +33,7 @@ def synchronize(
     remote = RemoteReplica(connection, meta, store.type, preview=False)
     recover(store, meta)
     observer.progress("scan", 0, 0, 0, 0)
-    scan = detect(store, meta)
+    scan = detect(store, meta, hold=True)
     scan.skipped = worth_telling(scan.skipped, store.type, meta)
     remote.finish()
     if _nothing_moved(meta, remote, scan):

@@ -1,13 +1,12 @@
 """Makes the plan of a sync out of what both sides have, and has it executed, pass by pass. Knows no link, no user."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
-from cradle_desktop.sync.depart import Departing
-from cradle_desktop.sync.plan import Arrivals, Departure, Departures, Plan
+from cradle_desktop.sync.departures import Departures
+from cradle_desktop.sync.plan import Departure, Plan
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
-from cradle_desktop.sync.resolve import Lost
 from cradle_protocol.errors import STATUS_TEXT
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import Change
@@ -17,26 +16,24 @@ from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.sync.resolve import Lost
 
-@dataclass
+
 class Planned:
     """A plan, and what planning found out: the overlay that holds its result, the ids that are left out of it, and
     whether the device has anything that we lack."""
 
-    plan: Plan
-    overlay: Overlay
-    skipped: set[bytes]
-    news: bool
+    def __init__(self, plan: Plan, overlay: Overlay, skipped: set[bytes], news: bool) -> None:
+        self.plan, self.overlay, self.skipped, self.news = plan, overlay, skipped, news
 
 
-@dataclass
 class Job:
     """Two sides of one type that were scanned and can be brought together."""
 
-    store: ObjectStore
-    meta: Metadata
-    remote: RemoteReplica
-    options: SyncOptions
+    def __init__(self, store: ObjectStore, meta: Metadata, remote: RemoteReplica, options: SyncOptions) -> None:
+        self.store, self.meta, self.remote, self.options = store, meta, remote, options
 
     # -- planning
 
@@ -49,6 +46,8 @@ class Job:
         overlay, skipped = Overlay(self.meta), set[bytes]()
         news = not self.meta.knowledge.contains(self.remote.knowledge)
         if news:
+            from cradle_desktop.sync.arrivals import Arrivals  # not where the device has nothing new
+
             arrivals = Arrivals(
                 overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
                 self.store.type, self._decisions(),
@@ -97,13 +96,20 @@ class Job:
         check_deletes(self.remote.name, plan.to_device(), self.remote.objects, self.options.max_delete)
         result = TypeResult(self.store.type)
         result.skipped, result.conflicts = list(plan.skipped), len(plan.waiting)
+        if planned.news and scan.held:
+            self.meta.commit()  # before anything is built on it
+            scan.held = False
         if planned.news:
             self._arrive(planned, conflicts, observer, result)
         if direction != "to-desktop" and not self.remote.knowledge.contains(self.meta.knowledge):
-            departing = Departing(
-                self.store, self.meta, self.remote, plan.departures, planned.skipped, observer, result
-            )  # fmt: skip
-            result.to_device = plan.to_device(departing.run())
+            from cradle_desktop.sync.depart import Departing
+
+            failed = Departing(
+                self.store, self.meta, self.remote, plan.departures, planned.skipped, scan.held, observer, result
+            ).run()  # fmt: skip
+            result.to_device = plan.to_device(failed)
+        if scan.held:
+            self.meta.commit()
         waiting = plan.waiting + self._undone(planned)
         conflicts.waiting(self.options.partner, self.store.type, [self._waiting(lost) for lost in waiting])
         return result

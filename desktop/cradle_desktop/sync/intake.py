@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
 
 from cradle_desktop.sync.plan import Step
 from cradle_desktop.sync.remote import RemoteReplica, Segment
@@ -23,27 +22,29 @@ if TYPE_CHECKING:
     Bytes = bytes | bytearray | memoryview
 
 
-@dataclass
 class Want:
     """Content to be fetched: of this change, staged under this name, from this offset on."""
 
-    change: Change
-    name: str
-    offset: int
+    def __init__(self, change: Change, name: str, offset: int) -> None:
+        self.change, self.name, self.offset = change, name, offset
 
 
-@dataclass
 class Intake:
     """The contents of one pass. `took(bytes)` hears of what has come."""
 
-    store: ObjectStore
-    remote: RemoteReplica
-    replicas: list[bytes]
-    steps: list[Step]
-    result: TypeResult
-    took: Callable[[int], None]
-    _digests: dict[str, bytes] = field(default_factory=dict)
-    _uncopied: dict[str, StoreError] = field(default_factory=dict)
+    def __init__(
+        self,
+        store: ObjectStore,
+        remote: RemoteReplica,
+        replicas: list[bytes],
+        steps: list[Step],
+        result: TypeResult,
+        took: Callable[[int], None],
+    ) -> None:
+        self.store, self.remote, self.replicas, self.steps = store, remote, replicas, steps
+        self.result, self.took = result, took
+        self._digests: dict[str, bytes] = {}
+        self._uncopied: dict[str, StoreError] = {}
 
     def begin(self) -> int:
         """Drop what has been superseded, copy what is here, ask for the rest. Returns the bytes that will come."""

@@ -7,7 +7,7 @@ agent's. Requests are pipelined; what streams (contents) is handed over as views
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from cradle_desktop.connection import Connection
 from cradle_protocol.errors import BAD_MESSAGE, NOT_ALLOWED, RemoteError
@@ -187,11 +187,11 @@ class RemoteReplica:
         made = Pass(self.channel, 0, meta.knowledge.to_bytes(self._theirs), meta.forgotten.to_bytes(self._theirs))
         self.connection.call(c.PASS, made.to_bytes())
 
-    def apply(self, lower: bytes, upper: bytes) -> Upload:
-        """Start a batch that covers the closed range of ids."""
+    def apply(self, lower: bytes, upper: bytes, leaving: Callable[[], None]) -> Upload:
+        """Start a batch that covers the closed range of ids. `leaving` is called before each part of it is sent."""
         from cradle_desktop.sync.upload import Upload
 
-        return Upload(self.connection, self.limits.max_message, self._keys, lower, upper)
+        return Upload(self.connection, self.limits.max_message, self._keys, lower, upper, leaving)
 
     def close(self) -> None:
         """Close the channel."""

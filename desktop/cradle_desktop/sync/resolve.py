@@ -8,8 +8,6 @@ each other for ever. Whatever a resolution displaces is returned as a `Lost` uni
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
@@ -24,36 +22,31 @@ if TYPE_CHECKING:
     from cradle_protocol.sync.version import Vector, Version
 
 
-@dataclass
 class Lost:
     """One unit's value that did not win. side: who had it; kind as `cradle conflicts` lists it.
 
     held: where its content is when the loss happens: the path of a local object, or the id of the device's item.
     """
 
-    identity: str
-    item_id: bytes
-    unit: int
-    kind: str
-    side: str
-    value: bytes
-    held: str | bytes
+    def __init__(
+        self, identity: str, item_id: bytes, unit: int, kind: str, side: str, value: bytes, held: str | bytes
+    ) -> None:
+        self.identity, self.item_id, self.unit, self.kind = identity, item_id, unit, kind
+        self.side, self.value, self.held = side, value, held
 
 
-@dataclass
 class Outcome:
     """What a resolution makes: items to put (in this order) and what was displaced.
 
     `waits`: not resolved, the item is skipped whole; `later`: to be tried again when the whole pass has arrived.
     """
 
-    items: list[Item] = field(default_factory=list)
-    lost: list[Lost] = field(default_factory=list)
-    waits: bool = False
-    later: bool = False
+    def __init__(
+        self, items: list[Item] | None = None, lost: list[Lost] | None = None, waits: bool = False, later: bool = False
+    ) -> None:
+        self.items, self.lost, self.waits, self.later = items or [], lost or [], waits, later
 
 
-@dataclass
 class Resolver:
     """Resolves clashes of one pass from a device to this desktop.
 
@@ -61,11 +54,8 @@ class Resolver:
     decisions: what the user chose for conflicts that waited.
     """
 
-    meta: Overlay
-    made: Knowledge
-    policy: Policy
-    type: str = "files"
-    decisions: dict[bytes, str] = field(default_factory=dict)
+    def __init__(self, meta: Overlay, made: Knowledge, policy: Policy, type: str, decisions: dict[bytes, str]) -> None:
+        self.meta, self.made, self.policy, self.type, self.decisions = meta, made, policy, type, decisions
 
     def _policy(self, item_id: bytes) -> str:
         """What the user decided for this very item, else what holds for all. Of both, the desktop's stays in place."""

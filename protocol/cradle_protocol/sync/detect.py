@@ -25,24 +25,35 @@ MAX_MOVES = 200000
 
 
 class Scan:
-    """What a scan found. scanned: objects met; changed: items stamped; skipped: [(identity, status)] not looked at."""
+    """What a scan found.
+
+    scanned  objects met
+    changed  items stamped
+    held     that are new objects, all of them, and they are not durable yet: see `detect`
+    skipped  [(identity, status)] not looked at
+    """
 
     def __init__(self) -> None:
         self.scanned = 0
         self.changed = 0
+        self.held = False
         self.skipped: list[tuple[str, int]] = []
 
 
-def detect(store: "ObjectStore", meta: "Metadata", moves: int = MAX_MOVES, look_only: bool = False) -> Scan:
+def detect(
+    store: "ObjectStore", meta: "Metadata", moves: int = MAX_MOVES, look_only: bool = False, hold: bool = False
+) -> Scan:
     """Scan the store, stamp every local change in `meta` and commit. Raises StoreError if the store is missing.
 
     Nothing is deleted on the strength of a scan that raised. `look_only` (with an `Overlay`, for a preview): the store
-    is not touched either.
+    is not touched either. `hold`: nothing is committed if all that was found is new objects: the caller keeps or
+    commits each before its version leaves. Those that a crash takes are new objects again at the next scan.
     """
     scan = Scan()
     _settle_implied(store, meta, look_only)
     meta.begin_scan()
     fresh: list[bytes] = []
+    created = 0
     for identity, stamp in store.items():
         scan.scanned += 1
         i = item_id(store.type, identity)
@@ -51,20 +62,23 @@ def detect(store: "ObjectStore", meta: "Metadata", moves: int = MAX_MOVES, look_
             continue
         try:
             if state == ABSENT:
-                _create(store, meta, i, identity, stamp)
-                if len(fresh) < moves:
+                meta.create(i, identity, store.values(stamp), stamp, RACY if store.racy(stamp) else 0)
+                created += 1
+                if created <= moves:
                     fresh.append(i)
-                scan.changed += 1
             else:
                 scan.changed += _refresh(store, meta, i, stamp)
         except StoreError as error:
             scan.skipped.append((identity, error.status))
+    scan.changed += created
     scan.skipped += store.skipped
     _bury(store, meta, scan, fresh, moves)
     if scan.changed and not look_only:
         store.sync()  # what a power cut took from the disk must not look deleted: data before metadata
     meta.knowledge.raise_own(0, meta.tick)
-    meta.commit()
+    scan.held = hold and scan.changed == created > 0
+    if not scan.held:
+        meta.commit()
     return scan
 
 
@@ -94,13 +108,6 @@ def unimply(meta: "Metadata", item: Item) -> None:
     else:
         item.flags &= ~IMPLIED
         meta.put(item)
-
-
-def _create(store: "ObjectStore", meta: "Metadata", i: bytes, identity: str, stamp: bytes) -> None:
-    version = meta.next_version()
-    values = store.values(stamp)
-    flags = RACY if store.racy(stamp) else 0
-    meta.put(Item(i, 0, identity, version, [version] * len(values), values, stamp, flags))
 
 
 def _refresh(store: "ObjectStore", meta: "Metadata", i: bytes, stamp: bytes) -> int:

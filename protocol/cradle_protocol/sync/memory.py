@@ -75,6 +75,12 @@ class MemoryMetadata(Metadata):
     def pending(self) -> "list[tuple[Item, Vector]]":
         return [(item.copy(), dict(vector)) for item, vector in self._intents.values()]
 
+    def keep(self, items: "list[Item]") -> None:
+        for item in items:
+            self.put(item)
+        kept = self._saved[0] | {item.id: item.copy() for item in items}
+        self._saved = (kept, self.tick, self.knowledge.copy(), self._saved[3], list(self.replicas), self._oid)
+
     def commit(self) -> None:
         self._intents = {}
         items = {i: item.copy() for i, item in self._items.items()}

@@ -5,7 +5,7 @@ Changes are visible at once and durable at `commit`; whatever was not committed 
 `intend` noted.
 """
 
-from cradle_protocol.sync.item import IMPLIED, RACY
+from cradle_protocol.sync.item import IMPLIED, RACY, Item
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.version import LOWEST, knows_all
 
@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cradle_protocol.sync.item import Item
     from cradle_protocol.sync.version import Vector, Version
 
 # What `seen` answers about an object that a scan met.
@@ -60,6 +59,11 @@ class Metadata:
         """Keep this item. An item with oid 0 is given the next object id, in place."""
         raise NotImplementedError
 
+    def create(self, item_id: bytes, identity: str, values: "list[bytes]", stamp: bytes, flags: int) -> None:
+        """Keep a new item, every unit of it with one fresh version of our own."""
+        version = self.next_version()
+        self.put(Item(item_id, 0, identity, version, [version] * len(values), values, stamp, flags))
+
     def drop(self, item_id: bytes) -> None:
         """Remove the record of an item, as if it had never been there."""
         raise NotImplementedError
@@ -69,7 +73,10 @@ class Metadata:
         raise NotImplementedError
 
     def lacking(self, knowledge: Knowledge, lower: bytes = LOWEST) -> "Iterator[Item]":
-        """Those of `items` of which this knowledge lacks a version; a database finds them without building the rest."""
+        """Those of `items` of which this knowledge lacks a version; a database finds them without building the rest.
+
+        They may be the very objects that are kept here: copy one before you change it, or put it back at once.
+        """
         for item in self.items(lower):
             if not knows_all(knowledge.vector(item.id), item.versions):
                 yield item
@@ -113,6 +120,15 @@ class Metadata:
     def pending(self) -> "list[tuple[Item, Vector]]":
         """The intents that no commit has followed."""
         raise NotImplementedError
+
+    def keep(self, items: "list[Item]") -> None:
+        """Put these items and make them durable, with the tick. What else was changed may wait for the next commit.
+
+        Not while intents are pending: those would be dropped.
+        """
+        for item in items:
+            self.put(item)
+        self.commit()
 
     def commit(self) -> None:
         """Make everything durable in one atomic step, and drop the intents."""

@@ -51,6 +51,9 @@ class Overlay(Metadata):
 
     def _over(self, below: "Iterator[Item]", lower: bytes, knowledge: "Knowledge | None") -> "Iterator[Item]":
         """What lies below, with what was changed above it in its place; in order of id."""
+        if not self.changed:
+            yield from below
+            return
         mine = sorted(i for i in self.changed if i >= lower)
         k = 0
         for item in below:

@@ -1,0 +1,252 @@
+"""Plans the first half of a sync, the pass from the device: every change is judged and becomes a step of the plan.
+
+Pure but for `hash_both`: works on an `Overlay`, touches no store, uses no tick. Theory of operation: `plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cradle_desktop.sync.plan import CREATE, DELETE, METADATA, MODE, RENAME, UPDATE, Plan, Step
+from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Lost, Outcome, Resolver
+from cradle_protocol.sync.change import Change
+from cradle_protocol.sync.item import Item, item_id
+from cradle_protocol.sync.knowledge import Knowledge
+from cradle_protocol.sync.overlay import Overlay
+from cradle_protocol.sync.rules import CLASH, KNOWN, TAKE, UNHASHED, judge
+from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, is_file, is_lazy, with_digest
+from cradle_protocol.sync.version import HIGHEST, LOWEST
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.sync.report import Policy
+
+
+class Arrivals:
+    """Plans the pass from the device. `hash_both` gives (the device's digest, ours) for contents nobody has hashed.
+
+    skipped  ids that are left out of the pass
+    """
+
+    def __init__(
+        self,
+        meta: Overlay,
+        made: Knowledge,
+        policy: Policy,
+        holds_mode: bool,
+        hash_both: Callable[[list[tuple[Change, Item]]], dict[bytes, tuple[bytes, bytes]]],
+        type: str,
+        decisions: dict[bytes, str],
+    ) -> None:
+        self.meta, self.made, self.policy, self.holds_mode = meta, made, policy, holds_mode
+        self.hash_both, self.type, self.decisions = hash_both, type, decisions
+        self.skipped: set[bytes] = set()
+
+    def plan(self, changes: list[Change], plan: Plan) -> None:
+        """Judge all changes, resolve what clashes and fill in steps, tail and waiting conflicts."""
+        resolver = Resolver(self.meta, self.made, self.policy, self.type, self.decisions)
+        by_id = {change.id: change for change in changes}
+        later: list[Change] = []
+        for change, verdict, item in self._judged(changes):
+            if self._unsure(change, verdict) is not None:
+                self._skip(plan, change, "its content cannot be read just now")
+            elif verdict == TAKE and item is not None:
+                self._step(plan.steps, by_id, change, [item], [])
+            elif verdict != KNOWN:
+                local = self.meta.get(change.id)
+                assert local is not None
+                self._settle(plan, by_id, change, resolver.resolve(change, local, last=False), later)
+        self.meta.knowledge.learn(LOWEST, HIGHEST, self.made, list(self.skipped))
+        for change in later:
+            self._settle_late(plan, by_id, change, resolver)
+        self._clear_the_way(plan)
+        changed = [step.new for step in plan.steps + plan.tail]
+        for directory in resolver.parents_to_revive(changed):
+            plan.tail.append(Step(directory, self.meta.base.get(directory.id), METADATA))
+        self.meta.knowledge.raise_own(0, self.meta.tick)
+
+    # -- judging
+
+    def _judged(self, changes: list[Change]) -> list[tuple[Change, int, Item | None]]:
+        """Every change with its verdict; where that hangs on contents that nobody has hashed, both are hashed first."""
+        judged = [(change, *self._judge(change)) for change in changes]
+        unsure = [(change, local) for change, verdict, _ in judged if (local := self._unsure(change, verdict))]
+        if not unsure:
+            return judged
+        digests = self.hash_both(unsure)
+        for change, local in unsure:
+            theirs, ours = digests.get(change.id, (b"", b""))
+            if theirs and ours:
+                change.values = [with_digest(change.values[0], theirs), *change.values[1:]] if change.values else None
+                local.values[0] = with_digest(local.values[0], ours)
+                self.meta.put(local)
+        again = {change.id for change, _ in unsure}
+        return [(c, *self._judge(c)) if c.id in again else (c, v, item) for c, v, item in judged]
+
+    def _judge(self, change: Change) -> tuple[int, Item | None]:
+        mine, made = self.meta.knowledge.vector(change.id), self.made.vector(change.id)
+        return judge(change, self.meta.get(change.id), mine, made, self.meta.replicas)
+
+    def _unsure(self, change: Change, verdict: int) -> Item | None:
+        """The local item, if the verdict depends on a content that was not hashed."""
+        local = self.meta.get(change.id) if verdict in (CLASH, UNHASHED) else None
+        if local is None or local.dead or change.dead or not change.values:
+            return None
+        theirs, ours = change.values[0], local.values[0]
+        lazy = is_lazy(theirs) or is_lazy(ours)
+        return local if lazy and is_file(theirs) and is_file(ours) else None
+
+    # -- steps
+
+    def _settle(
+        self, plan: Plan, by_id: dict[bytes, Change], change: Change, outcome: Outcome, later: list[Change]
+    ) -> None:
+        if outcome.later:
+            later.append(change)
+            self.skipped.add(change.id)
+        elif outcome.waits:
+            self._wait(plan, change)
+        else:
+            self._step(plan.steps, by_id, change, outcome.items, outcome.lost)
+
+    def _settle_late(self, plan: Plan, by_id: dict[bytes, Change], change: Change, resolver: Resolver) -> None:
+        """The pass has arrived: an edit of a moved object finds its target now or waits for another session."""
+        local = self.meta.get(change.id)
+        assert local is not None
+        outcome = resolver.resolve(change, local, last=True)
+        if outcome.waits:
+            self._wait(plan, change)
+            return
+        self._step(plan.tail, by_id, change, outcome.items, outcome.lost)
+        self.skipped.remove(change.id)
+        self.meta.knowledge.learn_item(change.id, self.made.vector(change.id))
+
+    def _skip(self, plan: Plan, change: Change, reason: str) -> None:
+        local = self.meta.get(change.id)
+        plan.skipped.append((local.identity if local is not None else change.identity or "", reason))
+        self.skipped.add(change.id)
+
+    def _clear_the_way(self, plan: Plan) -> None:
+        """A directory with living children beats a file of its name, which goes to the conflict store.
+
+        The directory comes (back) in the tail, and after it what this pass brings into it.
+        """
+        for path in sorted(self._files_with_children(plan)):
+            i = item_id(self.type, path)
+            file, old = self.meta.get(i), self.meta.base.get(i)
+            assert file is not None
+            side, held = _holder(path, [step for step in plan.steps if step.new.id == i])
+            directory = file.copy()
+            directory.live(self.meta.next_version(), [DIRECTORY, DIRECTORY_MODE][: len(file.values)])
+            self.meta.put(directory)
+            inside = [step for step in plan.steps if step.new.identity.startswith(path + "/")]
+            away = {id(step) for step in inside} | {id(step) for step in plan.steps if step.new.id == i}
+            plan.steps = [step for step in plan.steps if id(step) not in away]
+            lost = Lost(path, i, 0, "update-update", side, file.values[0], held)
+            step = Step(directory, old, verb_of(directory, old))
+            step.lost = [lost]
+            plan.tail += [step, *inside]
+
+    def _files_with_children(self, plan: Plan) -> set[str]:
+        """Paths that would be a living file with something living below."""
+        files: dict[str, bool] = {}
+        found: set[str] = set()
+        for step in plan.steps + plan.tail:
+            path = step.new.identity
+            if step.new.dead:
+                continue
+            turned = step.old is not None and step.old.values[0] == DIRECTORY and step.new.values[0] != DIRECTORY
+            if turned and self._has_children(path):
+                found.add(path)
+            while path := path.rpartition("/")[0]:
+                if path not in files:
+                    above = self.meta.get(item_id(self.type, path))
+                    files[path] = above is not None and not above.dead and above.values[0] != DIRECTORY
+                if files[path]:
+                    found.add(path)
+        return found
+
+    def _has_children(self, path: str) -> bool:
+        return any(not item.dead and item.identity.startswith(path + "/") for item in self.meta.items())
+
+    def _wait(self, plan: Plan, change: Change) -> None:
+        self.skipped.add(change.id)
+        local = self.meta.get(change.id)
+        if local is not None:
+            kind = "update-delete" if change.dead else "delete-update" if local.dead else "update-update"
+            plan.waiting.append(Lost(local.identity, local.id, 0, kind, "device", UNKNOWN, change.id))
+
+    def _step(
+        self, steps: list[Step], by_id: dict[bytes, Change], change: Change, items: list[Item], lost: list[Lost]
+    ) -> None:
+        """Items that change together; the first carries the rest and what is displaced."""
+        made: list[Step] = []
+        for new in items:
+            old = self.meta.get(new.id)
+            self._complete(new, old)
+            step = Step(new, old, verb_of(new, old))
+            if needs_content(new, old):
+                self._find_content(step, by_id, change)
+            made.append(step)
+        for step in made:
+            self.meta.put(step.new)
+        made[0].lost = lost
+        for step in made:
+            step.group = made
+        steps += made
+
+    def _complete(self, new: Item, old: Item | None) -> None:
+        """A unit that the device cannot say is said by the desktop, with a stamp of its own."""
+        if new.dead or len(new.values) < 2 or new.values[1] != UNKNOWN or not self.holds_mode:
+            return
+        source = old if new.link is None else self.meta.base.get(new.link.id)
+        kept = source.values[1] if source is not None and len(source.values) > 1 else UNKNOWN
+        new.values[1] = kept or (DIRECTORY_MODE if new.values[0] == DIRECTORY else FILE_MODE)
+        new.versions[1] = self.meta.next_version()
+
+    def _find_content(self, step: Step, by_id: dict[bytes, Change], change: Change) -> None:
+        """Where the wanted content is: under another local name, or on the device."""
+        want, link = step.new.values[0], step.new.link
+        for near in (link.id if link is not None else b"", change.id):
+            source = self.meta.base.get(near) if near else None
+            if source is None or source.dead:
+                continue
+            own = near == change.id and source.values[0] == want  # the very value, also if nobody has hashed it yet
+            if own or compare(source.values[0], want) == EQUAL:
+                step.copy = source
+                if step.verb == CREATE and link is not None and near == link.id:
+                    step.verb = RENAME
+                return
+        step.fetch = by_id.get(step.new.id, change)
+        if step.fetch.values is None or step.fetch.values[0] != want:
+            step.fetch = change
+
+
+def _holder(path: str, steps: list[Step]) -> tuple[str, str | bytes]:
+    """Whose file it is that would have this path, and where its content is: see `Lost.held`."""
+    for step in steps:
+        if step.fetch is not None:
+            return "device", step.fetch.id
+        if step.copy is not None:
+            return "device", step.copy.identity
+    return "desktop", path
+
+
+def needs_content(new: Item, old: Item | None) -> bool:
+    """Must bytes be put in place for this item to become real?"""
+    if new.dead or not is_file(new.values[0]):
+        return False
+    return old is None or old.dead or new.values[0] != old.values[0]
+
+
+def verb_of(new: Item, old: Item | None) -> str:
+    """What a user would call the change from old to new."""
+    was = old is not None and not old.dead
+    if new.dead:
+        return DELETE if was and new.link is None else METADATA
+    if not was:
+        return CREATE
+    assert old is not None
+    if new.values[0] != old.values[0]:
+        return UPDATE
+    return MODE if new.values[1:] != old.values[1:] else METADATA

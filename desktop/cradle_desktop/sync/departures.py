@@ -1,0 +1,75 @@
+"""Plans the second half of a sync: whatever this desktop holds that the device lacks. Pure: sends and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from cradle_desktop.sync.plan import CREATE, DELETE, METADATA, MODE, RENAME, UPDATE, Departure
+from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.knowledge import Knowledge
+from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.values import EQUAL, compare, digest_of, is_file, is_lazy
+from cradle_protocol.sync.version import knows, knows_all
+
+
+class Departures:
+    """Plans the pass to the device. theirs: its knowledge, in our keys; shown: the values it sent in this session.
+
+    waiting: items of which the device has a version that we left out. They are told to the device all the same, without
+    content: its answer is STALE, and it learns nothing of them. gone: items that are deleted there as well.
+    """
+
+    def __init__(
+        self,
+        meta: Metadata,
+        theirs: Knowledge,
+        shown: dict[bytes, list[bytes]],
+        holds_mode: bool,
+        waiting: Collection[bytes],
+        gone: Collection[bytes],
+    ) -> None:
+        self.meta, self.theirs, self.shown, self.holds_mode = meta, theirs, shown, holds_mode
+        self.waiting, self.gone = waiting, gone
+
+    def plan(self) -> list[Departure]:
+        """All items with a version that the device lacks, in the order of ids."""
+        if self.theirs.contains(self.meta.knowledge):
+            return []
+        return [self._depart(item) for item in self.meta.lacking(self.theirs)]
+
+    def _depart(self, item: Item) -> Departure:
+        vector = self.theirs.vector(item.id)
+        has = knows(vector, item.created) or item.id in self.shown
+        if item.id in self.waiting:
+            return Departure(item, not has, METADATA, False)
+        if item.dead:
+            deletes = has and item.link is None and item.id not in self.gone
+            return Departure(item, not has, DELETE if deletes else METADATA, False)
+        held = self.shown.get(item.id)
+        known = knows(vector, item.versions[0]) or (held is not None and compare(held[0], item.values[0]) == EQUAL)
+        content = is_file(item.values[0]) and not known
+        source = self._source(item) if content and not has else None
+        return Departure(item, not has, self._verb(item, has, known, source), content, source)
+
+    def _verb(self, item: Item, has: bool, known: bool, source: tuple[bytes, bytes] | None) -> str:
+        if not has:
+            return RENAME if source is not None else CREATE
+        if not known:
+            return UPDATE
+        held = self.shown.get(item.id)
+        same = (held is not None and held[1:] == item.values[1:]) or (
+            held is None and knows_all(self.theirs.vector(item.id), item.versions[1:])
+        )
+        return METADATA if same or not self.holds_mode else MODE
+
+    def _source(self, item: Item) -> tuple[bytes, bytes] | None:
+        """The device's own copy of a moved object: (id of the source there, its digest)."""
+        if item.link is None or is_lazy(item.values[0]):
+            return None
+        source = self.meta.get(item.link.id)
+        if source is None or not source.dead or source.link is None or not source.link.base:
+            return None
+        version, value = source.link.base[0]
+        if not knows(self.theirs.vector(source.id), version) or compare(value, item.values[0]) != EQUAL:
+            return None
+        return source.id, digest_of(value)
