@@ -301,14 +301,16 @@ class Batch:
         settled = False
         try:
             yield FLASH
-            yield from Installer(self.channel, self.entries).run()
+            yield from self._installer().run()
             self._learn()
             self.channel.meta.commit()
             settled = True
         finally:
             if not settled:
-                self.channel.meta.rollback()
                 self.channel.replica.unsettled()
+
+    def _installer(self) -> Installer:
+        return Installer(self.channel, self.entries)
 
     def _learn(self) -> None:
         meta, made = self.channel.meta, self.channel.made
@@ -329,6 +331,7 @@ def apply(talk: "Conversation", request: int, body: memoryview, more: bool, kind
         channel = talk.passing
         if channel is None or channel.made is None:
             raise RemoteError(BAD_MESSAGE, "a batch came before its pass")
+        channel.refresh()
         talk.batch = kind(channel, request, talk.agent.limits.batch_items)
     batch = talk.batch
     if batch.request != request:

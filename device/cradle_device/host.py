@@ -7,30 +7,45 @@ restart, an item is packed once, and puts reach the log at `commit`, many in one
 from struct import Struct
 
 from cradle_device import record
+from cradle_device.host_log import HostLog
 from cradle_device.index import tag_of
+from cradle_device.log import HEAD, TAIL
 from cradle_device.metadata import _DROP, _INTENT, _ITEM, _SHORT, PATH_MAX, LogMetadata
 from cradle_protocol.compat import crc32
 from cradle_protocol.errors import BAD_NAME, LIMIT, LocalError
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.item import IMPLIED, RACY, Item
 from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME
-from cradle_protocol.sync.version import LOWEST, knows_all
+from cradle_protocol.sync.version import LOWEST, NEVER, knows_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import Protocol
 
     from cradle_device.log import Log
     from cradle_protocol.sync.knowledge import Knowledge
     from cradle_protocol.sync.version import Vector
 
+    class NewItem(Protocol):
+        """An item that is new and alive: its id, what `packed_core` says of it; stamp and racy come later."""
+
+        id: bytes
+        core: bytes
+        stamp: bytes
+        racy: bool
+
+
 _HEAD = Struct(">16sI4sBH")  # as `record` writes it: id, object id, tag, flags, length of the stamp
 _PLAIN = Struct(">BBHI")  # the core of most items: no form bits, units, the one version of all of them
+_NEW = b"\x00\x02"  # how that begins for two units; the version comes next
 _VERSION = Struct(">HI")
 _OFFSET = Struct(">I")
 _FLAGS_AT, _LENGTH_AT, _STAMP_AT = 24, 25, 27
 _DEAD = 0x80
 _CRC_PART = 0x0FFFFFFF  # of a tag; the flags above it are zero for most items
+_RACY_TAG = int.from_bytes(tag_of(Item(b"", 0, "", NEVER, [], [], flags=RACY)), "big")
+_NO_CRC = -1  # of an intent whose put never asks for it
 _LONGEST = 255  # bytes of a value
 _COUNTS = [bytes((count,)) for count in range(_LONGEST + 1)]
 
@@ -41,6 +56,11 @@ class HostMetadata(LogMetadata):
     _records    {id: payload of an ITEM record}, as it is now
     _unwritten  ids that were put or dropped and are not in the log yet
     """
+
+    _log: HostLog
+
+    def _open_log(self, path: str, size: int) -> HostLog:
+        return HostLog(path, size)
 
     def _reset(self) -> None:
         super()._reset()
@@ -56,7 +76,7 @@ class HostMetadata(LogMetadata):
         return None if found is None else unpacked(found)
 
     def put(self, item: "Item") -> None:
-        if len(item.identity) > PATH_MAX:
+        if len(item.identity.encode()) > PATH_MAX:
             raise StoreError(BAD_NAME, "the path is longer than %d bytes" % PATH_MAX)
         if not item.oid:
             self._oid += 1
@@ -114,6 +134,30 @@ class HostMetadata(LogMetadata):
         met = self._met
         return iter(sorted(i for i, found in self._records.items() if found[_FLAGS_AT] < _DEAD and i not in met))
 
+    # -- new items of a batch
+
+    def note_new(self, news: "Sequence[tuple[NewItem, Vector]]") -> None:
+        """Intents of new items, durable with the `intend` that has to follow."""
+        payloads, last, packed = [], None, b""
+        for new, vector in news:
+            if vector is not last:  # it is one for most of a batch
+                last, packed = vector, _vector(vector)
+            payloads.append(packed + new_head(new, 0) + new.core)
+        for (new, _), offset in zip(news, self._append_all(_INTENT, payloads), strict=True):
+            self._intents[new.id] = offset, _NO_CRC
+
+    def put_new(self, news: "Sequence[NewItem]") -> None:
+        """Put items that were noted so."""
+        records, intents, payloads = self._records, self._intents, []
+        for new in news:
+            self._oid += 1
+            head = new_head(new, self._oid)
+            records[new.id] = head + new.core
+            payloads.append(head + _OFFSET.pack(intents[new.id][0]))
+        self._append_all(_SHORT, payloads)
+        if self._oids is not None:
+            self._oids.update(enumerate([new.id for new in news], self._oid - len(news) + 1))
+
     # -- durability
 
     def commit(self) -> None:
@@ -136,7 +180,8 @@ class HostMetadata(LogMetadata):
     def compact(self, keys: "list[int] | None" = None) -> None:
         old, known = self._log, self._intents
         intents = self.pending()
-        log = self._log = old.successor()
+        log = old.successor()
+        self._log = log
         try:
             self._write_all(old, intents, keys)
         except OSError:
@@ -158,13 +203,18 @@ class HostMetadata(LogMetadata):
 
     def _write_intent(self, item: "Item", made: "Vector") -> None:
         core = packed_core(item)
-        vector = _COUNTS[len(made)] + b"".join([_VERSION.pack(key, tick) for key, tick in made.items()])
-        payload = vector + packed_head(item) + core
+        payload = _vector(made) + packed_head(item) + core
         self._intents[item.id] = self._log.append(_INTENT, payload), crc32(core)
         self._count(_INTENT, len(payload))
 
     def _items_held(self) -> int:
         return len(self._records)
+
+    def _append_all(self, kind: int, payloads: "list[bytes]") -> "list[int]":
+        self._item_bytes += sum(map(len, payloads)) + len(payloads) * (HEAD + TAIL)  # as `_count` does
+        if kind != _INTENT:
+            self._item_count += len(payloads)
+        return self._log.append_all(kind, payloads)
 
     # -- loading
 
@@ -193,11 +243,35 @@ def _core_at(found: bytes) -> int:
     return _STAMP_AT + (found[_LENGTH_AT] << 8 | found[_LENGTH_AT + 1])
 
 
+def _vector(vector: "Vector") -> bytes:
+    """A clock vector, as `record.write_vector` writes it."""
+    return _COUNTS[len(vector)] + b"".join([_VERSION.pack(key, tick) for key, tick in vector.items()])
+
+
 def packed_head(item: Item) -> bytes:
     """The head of an item, as `record.write_head` writes it."""
     stamp, flags = item.stamp, item.flags | _DEAD if item.dead else item.flags
     tag = tag_of(item) if flags else (crc32(stamp) & _CRC_PART).to_bytes(4, "big")
     return _HEAD.pack(item.id, item.oid, tag, flags, len(stamp)) + stamp
+
+
+def new_head(new: "NewItem", oid: int) -> bytes:
+    """The head of a new item, the same as `packed_head` makes of it."""
+    stamp = new.stamp
+    tag = crc32(stamp) & _CRC_PART
+    if new.racy:
+        tag |= _RACY_TAG
+    return _HEAD.pack(new.id, oid, tag.to_bytes(4, "big"), RACY if new.racy else 0, len(stamp)) + stamp
+
+
+def new_core(version: "bytes | memoryview", content: bytes, mode: "bytes | memoryview", identity: bytes) -> bytes:
+    """The core of a new item of two units: version and mode, the latter with its length, as they came in a change."""
+    return b"".join((_NEW, version, _COUNTS[len(content)], content, mode, identity))
+
+
+def unpacked_new(new: "NewItem") -> Item:
+    """A new item as any other."""
+    return unpacked(new_head(new, 0) + new.core)
 
 
 def packed_core(item: Item) -> bytes:

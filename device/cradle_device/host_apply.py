@@ -1,126 +1,128 @@
 """CPython only: APPLY where most changes are new small files. Judges nothing by itself, knows no other rule.
 
-A change that brings an item of which there is no record, its content following whole in the same part, is taken in one
-step. Whatever is not that, or not as it should be, goes the way of `apply`, which also says what is wrong with it.
+A first sync is ten thousand times the same thing: a change that brings an item of which there is no record, its whole
+content behind it in the same part. Going through `apply` object by object, the calls cost more than disk and hash
+together; here such files are read, checked and staged in one loop, and shown in bulk (`host_install`). Whatever is not
+that, or not as it should be, goes the way of `apply`, which also says what is wrong with it.
 """
 
 import struct
 
-from cradle_device.apply import Batch, Entry
+from cradle_device.apply import Batch
 from cradle_device.apply import apply as apply_by
 from cradle_device.conversation import FLASH, WORK
+from cradle_device.host import new_core
+from cradle_device.host_install import HostInstaller, Newcomer, new_files, vector_of
 from cradle_device.metadata import PATH_MAX
 from cradle_device.stages import name_of
 from cradle_protocol.compat import sha256
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.item import Item, item_id
-from cradle_protocol.sync.values import digest_of, is_file, size_of, with_digest
-from cradle_protocol.sync.version import knows
+from cradle_protocol.sync.item import item_id
+from cradle_protocol.sync.values import file_value
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages.records import decode_apply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_device.conversation import Conversation, Steps
+    from cradle_protocol.sync.version import Version
 
 # The elements as `records` declares them, in the form in which most of them come.
 _CHANGE = struct.Struct(">BBIH")  # tag, flags, object id, length of the identity
-_VERSION = struct.Struct(">HIB")  # key, tick, number of values
-_DATA = struct.Struct(">BHBBH")  # tag, index, flags, length in 8 and 16 bits
-_NEW = c.IDENTITY | c.VALUES
+_VERSION = struct.Struct(">HIBB")  # key, tick, number of values, length of the first one
+_DATA = struct.Struct(">BBHBBH")  # content, then tag, index, flags, length in 8 and 16 bits
+_UNITS = 2
+_FORM = c.CHANGE, c.IDENTITY | c.VALUES, _UNITS, c.CONTENT_FOLLOWS, c.DATA, c.END
+_VERSION_SIZE = 6  # key and tick
 _DIGEST = 32
 # Elements between two yields: a poll stays short without a switch per object.
-_STRIDE = 16
+_STRIDE = 32
 
 
 class HostBatch(Batch):
     """A batch with a short way for new files."""
 
+    def _installer(self) -> HostInstaller:
+        return HostInstaller(self.channel, self.entries)
+
     def take(self, view: memoryview) -> "Steps":
-        at = turns = 0
+        at = 0
         while at < len(view):
             end = self._take_new(view, at)
-            if end:
+            if end > at:
                 at = end
-                turns += 1
-                if turns % _STRIDE == 0:
-                    yield WORK
+                yield WORK
                 continue
             tag, values, at = decode_apply(view, at, self.channel.meta.units)
             yield FLASH if tag == c.DATA else WORK
             self._element(tag, values)
 
     def _take_new(self, view: memoryview, at: int) -> int:
-        """Take a new file, both of its elements; where they end, or 0 and nothing was done."""
-        if view[at] != c.CHANGE or self.committing or (self.entries and self.entries[-1].waiting):
-            return 0
+        """Take new files, both elements of each, as long as such come. Where the last one ends."""
+        if self.committing or not self._begun or (self.entries and self.entries[-1].waiting):
+            return at
+        meta, store = self.channel.meta, self.channel.store
+        if meta.units != _UNITS:
+            return at
+        self._close_writer()
+        files = new_files(store)
+        vector = vector_of(meta.knowledge, self.lower, self.upper)
+        last = self.ids[-1] if self.ids else b""
         try:
-            item, index, data, digest, end = _new_file(view, at)
-            item.id = item_id(self.channel.store.type, item.identity)
-            if index == len(self.entries) and self._is_plain(item, len(data)) and self._stage(item, data, digest):
-                return end
+            for _ in range(min(_STRIDE, self._most - len(self.entries))):
+                new, (tick, key), index, data, end = _new_file(view, at, store.type)
+                i = new.id
+                if (
+                    not self.lower <= i <= self.upper
+                    or i <= last
+                    or index != len(self.entries)
+                    or key >= len(meta.replicas)
+                    or meta.get(i) is not None
+                    or (meta.knowledge.vector(i) if vector is None else vector).get(key, 0) >= tick
+                    or not self._fits(new.size)
+                ):
+                    break
+                files.stage(new, data)
+                self.entries.append(new)
+                self.ids.append(i)
+                last, at = i, end
         except (_NotPlain, StoreError, struct.error, UnicodeError, IndexError):
             pass
-        return 0
-
-    def _is_plain(self, item: Item, size: int) -> bool:
-        """Is it in its place in this batch, unknown here, and a file of this size that there is room for?"""
-        meta, i, version = self.channel.meta, item.id, item.created
-        return (
-            self.lower <= i <= self.upper
-            and (not self.ids or i > self.ids[-1])
-            and len(self.entries) < self._most
-            and len(item.values) == meta.units
-            and version[1] < len(meta.replicas)
-            and is_file(item.values[0])
-            and size_of(item.values[0]) == size <= self._room
-            and meta.get(i) is None
-            and not knows(meta.knowledge.vector(i), version)
-        )
-
-    def _stage(self, item: Item, data: memoryview, digest: bytes) -> bool:
-        """Stage the content if it is the one that was meant."""
-        value = item.values[0]
-        if sha256(data).digest() != digest or digest_of(value) not in (b"", digest):
-            return False
-        self._close_writer()
-        entry = Entry(item, None)
-        entry.name = name_of(item.id, item.created)
-        self.channel.store.stage_bytes(entry.name, data)
-        item.values[0] = with_digest(value, digest)
-        self._room -= len(data)
-        self.ids.append(item.id)
-        self.entries.append(entry)
-        return True
+        return at
 
 
 class _NotPlain(Exception):
-    """An element has another form."""
+    """An element has another form, or is not as it should be."""
 
 
-def _new_file(view: memoryview, at: int) -> "tuple[Item, int, memoryview, bytes, int]":
-    """(item without an id, index, content, its digest, where it ends) of a change and the whole content after it."""
-    _, flags, _, length = _CHANGE.unpack_from(view, at)
-    at += _CHANGE.size
-    middle = at + length
-    if flags != _NEW or not 0 < length <= PATH_MAX:
+def _new_file(view: memoryview, at: int, object_type: str) -> "tuple[Newcomer, Version, int, memoryview, int]":
+    """(the file, its version, index, content, where it ends) of a change and the whole content behind it.
+
+    Raises _NotPlain, and what structs and slices raise that go beyond the end.
+    """
+    tag, flags, _, length = _CHANGE.unpack_from(view, at)
+    name = at + _CHANGE.size
+    middle = name + length
+    key, tick, count, width = _VERSION.unpack_from(view, middle)
+    value = middle + _VERSION.size
+    mode = value + width
+    after = mode + 1 + view[mode]
+    follows, piece, index, ending, high, low = _DATA.unpack_from(view, after)
+    if (tag, flags, count, follows, piece, ending) != _FORM or not 0 < length <= PATH_MAX:
         raise _NotPlain
-    identity = str(view[at:middle], "utf-8")
-    key, tick, count = _VERSION.unpack_from(view, middle)
-    at = middle + _VERSION.size
-    values = []
-    for _ in range(count):
-        after = at + 1 + view[at]
-        values.append(bytes(view[at + 1 : after]))
-        at = after
-    tag, index, ending, high, low = _DATA.unpack_from(view, at + 1)
-    start = at + 1 + _DATA.size
-    end = start + (high << 16 | low)
-    if view[at] != c.CONTENT_FOLLOWS or tag != c.DATA or ending != c.END or end + _DIGEST > len(view):
+    size = high << 16 | low
+    start = after + _DATA.size
+    end = start + size
+    data, digest = view[start:end], bytes(view[end : end + _DIGEST])
+    content = file_value(size, digest)
+    if sha256(data).digest() != digest or bytes(view[value:mode]) not in (content, content[:-_DIGEST]):
         raise _NotPlain
-    version = tick, key
-    item = Item(b"", 0, identity, version, [version] * count, values)
-    return item, index, view[start:end], bytes(view[end : end + _DIGEST]), end + _DIGEST
+    raw = bytes(view[name:middle])
+    identity, version = raw.decode(), (tick, key)
+    i = item_id(object_type, identity)
+    core = new_core(view[middle : middle + _VERSION_SIZE], content, view[mode:after], raw)
+    new = Newcomer(i, identity, name_of(i, version), size, bytes(view[mode + 1 : after]), core)
+    return new, version, index, data, end + _DIGEST
 
 
 def apply(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":

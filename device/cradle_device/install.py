@@ -50,6 +50,10 @@ class Installer:
         yield from self._act_all(again, None)
         if acts:
             self._store.sync()
+        self._remember(ready, acts)
+
+    def _remember(self, ready: "list[Entry]", acts: "list[Entry]") -> None:
+        """The store is as it shall be: now the metadata."""
         for entry in ready:
             if not entry.status and entry.new is not None:
                 self._put(entry.new)

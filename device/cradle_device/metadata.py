@@ -49,6 +49,7 @@ STORE, HARDWARE, CLOCK = 1, 2, 3
 
 # Bytes of void records below which a log is never rewritten: a rewrite of a small log costs more than it frees.
 _SLACK = 16384 if MICROPYTHON else 262144
+_BOOKS = 8  # bytes of a COMMIT
 # A board's exceptions are bounded by its heap: each costs about 150 bytes there.
 EXCEPTIONS = 256 if MICROPYTHON else 20000
 
@@ -64,11 +65,16 @@ class LogMetadata(Metadata):
         self._committed = self._saved_tick = self._patience = self._written = self._oid = 0
         self._exceptions = exceptions
         self._index = Index()
-        self._log = Log(path, size)
+        self._log = self._open_log(path, size)
         self._load()
         if not self._committed:
             self.replicas = [new_id]
             self.commit()
+        elif self._lost:
+            self.renew(new_id)
+
+    def _open_log(self, path: str, size: int) -> Log:
+        return Log(path, size)
 
     def close(self) -> None:
         """Let go of the file; what was not committed is lost."""
@@ -81,7 +87,7 @@ class LogMetadata(Metadata):
         return None if at < 0 else self._item(self._index.offset(at))
 
     def put(self, item: "Item") -> None:
-        if len(item.identity) > PATH_MAX:
+        if len(item.identity.encode()) > PATH_MAX:
             raise StoreError(BAD_NAME, "the path is longer than %d bytes" % PATH_MAX)
         at = self._entry(item.id)
         if not item.oid:
@@ -360,12 +366,22 @@ class LogMetadata(Metadata):
     def _load(self) -> None:
         """Read the whole log. A tail that does not count, or is torn, is cut off by a rewrite."""
         clean = self._replay(None)
+        self._lost = self._log.torn and self._lost_ticks()
         if not clean:
             self._replay(self._committed)
             if self._committed:
                 self.compact()
             else:
                 self._log.restart()
+
+    def _lost_ticks(self) -> bool:
+        """Is there a later commit behind the damage? No power cut leaves that: partners may know ticks that are lost."""
+        log = self._log
+        for offset in log.beyond(_COMMIT, _BOOKS):
+            _, buffer, start, _ = log.read(offset)
+            if unpack_from(">I", buffer, start)[0] > self.tick:
+                return True
+        return False
 
     def _replay(self, limit: "int | None") -> bool:
         """Fill everything from the log; items from `limit` on do not count. False if the tail must be cut off."""

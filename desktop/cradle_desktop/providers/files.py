@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 
 from cradle_desktop.providers.folder import MISSING, Folder, acting, looking
 from cradle_desktop.providers.install import Installer
+from cradle_desktop.providers.kept import Kept
 from cradle_desktop.providers.kernel import LIST, READ, Kernel, disk_type
+from cradle_desktop.providers.newfiles import FolderNewFiles
 from cradle_desktop.providers.scan import Scanner
 from cradle_desktop.providers.staging import FileReader, Staging, digest_of
 from cradle_desktop.providers.stamps import PLAIN_DISKS, Stamps
 from cradle_protocol.errors import NO_STORE, UNREADABLE
+from cradle_protocol.provider.newfiles import NewFiles
 from cradle_protocol.provider.paths import OWN_FOLDER
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError, Writer
 
@@ -114,11 +117,14 @@ class FilesStore(ObjectStore):
             os.close(own)
         self.staging = Staging(folder)
         self.staging.full = full
-        self._installer = Installer(folder, self.kernel, self.staging, self.stamps)
+        self.held = Kept(folder)
+        self._installer = Installer(folder, self.kernel, self.staging, self.held, self.stamps)
+        self._new_files = FolderNewFiles(folder, self.kernel, self.staging, self._installer.umask)
 
     def close(self) -> None:
         if self._folder is not None:
             self.staging.close()
+            self.held.close()
             self._folder.close()
             self._folder = None
 
@@ -232,6 +238,30 @@ class FilesStore(ObjectStore):
     def unstage(self, name: str) -> None:
         self._open()
         self.staging.drop(name)
+
+    def new_files(self) -> NewFiles:
+        """A short way for many new files, where the disk has one."""
+        folder = self._open()
+        plain = self.stamps.full and not folder.caseless and self._new_files.usable
+        return self._new_files if plain else NewFiles(self)
+
+    # -- keeping what is displaced
+
+    def keep_next(self, name: str) -> None:
+        self._open()
+        self.held.next = name
+
+    def kept(self) -> "list[tuple[str, int]]":
+        self._open()
+        return self.held.names()
+
+    def open_kept(self, name: str) -> Reader:
+        self._open()
+        return FileReader(self.held.read(name))
+
+    def drop_kept(self, name: str) -> None:
+        self._open()
+        self.held.drop(name)
 
     # -- acting
 

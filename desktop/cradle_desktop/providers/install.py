@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable
 
 from cradle_desktop.providers.folder import MISSING, Folder, Place, acting
+from cradle_desktop.providers.kept import Kept
 from cradle_desktop.providers.kernel import READ, Kernel, default_umask
 from cradle_desktop.providers.replace import Bench, Replacer
 from cradle_desktop.providers.staging import Ready, Staging, copy_all, seal
@@ -26,10 +27,10 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 class Installer:
     """Installs and removes in one open folder."""
 
-    def __init__(self, folder: Folder, kernel: Kernel, staging: Staging, stamps: Stamps) -> None:
+    def __init__(self, folder: Folder, kernel: Kernel, staging: Staging, kept: Kept, stamps: Stamps) -> None:
         self._folder, self._staging, self._stamps = folder, staging, stamps
-        self._replacer = Replacer(kernel, staging, stamps)
-        self._umask = default_umask()
+        self._replacer = Replacer(kernel, staging, kept, stamps)
+        self.umask = default_umask()
         self.sure = b""  # the stamp of what was installed last, if no later edit can leave the same one
 
     def install(
@@ -105,7 +106,7 @@ class Installer:
     def _set_bits(self, fd: int, name: str, st: os.stat_result, mode: "int | None") -> None:
         """Permission bits of a new file, before it becomes visible; None: as the umask says."""
         if self._stamps.full:
-            mode = _ALL_FILE & ~self._umask if mode is None else mode
+            mode = _ALL_FILE & ~self.umask if mode is None else mode
             if stat.S_IMODE(st.st_mode) != mode:
                 os.chmod(name, mode, dir_fd=fd)
 

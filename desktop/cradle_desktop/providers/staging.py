@@ -23,8 +23,8 @@ _COPY_PIECE = 64 * 1024 * 1024  # bytes the kernel copies at once
 _NAME = re.compile(r"[0-9a-fA-F-]{1,64}")
 _ASIDE = "aside."  # no hex digit begins it: never taken for a stage
 _PRIVATE = 0o700
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-_DEFAULT = 0o666  # our folder is private; most files keep these bits, less the umask, and need no chmod
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+DEFAULT = 0o666  # our folder is private; most files keep these bits, less the umask, and need no chmod
 _NO_KERNEL_COPY = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
 
 
@@ -82,6 +82,8 @@ class FileWriter(Writer):
 class Staging:
     """The staging folder of an open store; made when it is first needed (a preview makes nothing)."""
 
+    FOLDER = TMP
+
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self.full = True  # see `Stamps`
@@ -100,7 +102,7 @@ class Staging:
         """Its descriptor."""
         if self._fd < 0:
             try:
-                self._fd = self._enter(TMP)
+                self._fd = self._enter(self.FOLDER)
                 self._rescue_all()
             except OSError as error:
                 raise acting(error) from error
@@ -122,7 +124,7 @@ class Staging:
         if self._fd >= 0:
             return self._fd
         try:
-            os.close(self.folder.kernel.open_directory(self.folder.fd, f"{OWN_FOLDER}/{TMP}", WALK))
+            os.close(self.folder.kernel.open_directory(self.folder.fd, f"{OWN_FOLDER}/{self.FOLDER}", WALK))
         except OSError:
             return -1
         return self.fd()
@@ -134,7 +136,7 @@ class Staging:
         self.ready.pop(name, None)
         try:
             fresh = os.O_APPEND if append else os.O_TRUNC
-            return os.open(_checked(name), _CREATE | fresh, _DEFAULT, dir_fd=self.fd())
+            return os.open(_checked(name), CREATE | fresh, DEFAULT, dir_fd=self.fd())
         except OSError as error:
             raise acting(error) from error
 
