@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from cradle_protocol.compat import sha256
 from cradle_protocol.errors import BAD_NAME, CHANGED, COLLISION, NO_PARENT, NO_ROOM, NO_STORE, UNREADABLE
+from cradle_protocol.provider.keeping import KeepingStore
 from cradle_protocol.provider.paths import bad_path
-from cradle_protocol.provider.store import ObjectStore, Reader, StoreError, Writer
+from cradle_protocol.provider.store import Reader, StoreError, Writer
 from cradle_protocol.sync.values import DIRECTORY, file_value
 
 SECOND = 1_000_000_000  # ns
@@ -66,7 +67,7 @@ class MemoryWriter(Writer):
         pass
 
 
-class MemoryStore(ObjectStore):
+class MemoryStore(KeepingStore):
     """Files and directories in memory. Edit it as a user would with `write`, `mkdir`, `rename`, `delete`, `chmod`.
 
     Switches, all plain attributes that a test may set at any time:
@@ -93,6 +94,9 @@ class MemoryStore(ObjectStore):
         self.stages: dict[str, bytes] = {}
         self.durable: dict[str, Stored] = {}
         self.durable_stages: dict[str, bytes] = {}
+        self.held: dict[str, bytes] = {}  # what is kept of what was displaced
+        self.durable_held: dict[str, bytes] = {}
+        self._keep = ""
         self.skipped = []
         self.failing: dict[str, int] = {}
         self.failing_reads: dict[str, int] = {}
@@ -161,7 +165,7 @@ class MemoryStore(ObjectStore):
 
     def crash(self) -> None:
         """The power goes: only what was made durable is left."""
-        self.objects, self.stages = dict(self.durable), dict(self.durable_stages)
+        self.objects, self.stages, self.held = dict(self.durable), dict(self.durable_stages), dict(self.durable_held)
 
     def _new_inode(self) -> int:
         self._inode += 1
@@ -284,6 +288,28 @@ class MemoryStore(ObjectStore):
     def unstage(self, name: str) -> None:
         self.stages.pop(name, None)
 
+    # -- keeping what is displaced
+
+    def keep_next(self, name: str) -> None:
+        self._keep = name
+
+    def _displace(self, old: "Stored | None") -> None:
+        if old is not None and old.content is not None:
+            if self._keep:
+                self.held[self._keep] = old.content
+            self._keep = ""
+
+    def kept(self) -> "list[tuple[str, int]]":
+        return [(name, len(content)) for name, content in sorted(self.held.items())]
+
+    def open_kept(self, name: str) -> Reader:
+        if name not in self.held:
+            raise StoreError(UNREADABLE)
+        return MemoryReader(self, "", self.held[name], 0)
+
+    def drop_kept(self, name: str) -> None:
+        self.held.pop(name, None)
+
     # -- acting
 
     def install(
@@ -297,6 +323,8 @@ class MemoryStore(ObjectStore):
         data = self._new_content(old, staged, values[0] == DIRECTORY, content)
         self._make_parents(identity)
         keeps = old is not None and data is old.content
+        if not keeps:
+            self._displace(old)
         mode = int.from_bytes(values[1], "big") if values[1] and self.modes else self._default_mode(old, data)
         mtime, inode = (old.mtime, old.inode) if old is not None and keeps else (self.now_ns, self._new_inode())
         one = self.objects[identity] = Stored(data, mode, mtime, inode)
@@ -360,7 +388,7 @@ class MemoryStore(ObjectStore):
         self.fault(identity, reading=False)
         if self.stamp(identity) != expected or not self._empty(identity):
             raise StoreError(CHANGED)
-        del self.objects[identity]
+        self._displace(self.objects.pop(identity))
 
     def prune(self, identity: str) -> bool:
         one = self.objects.get(identity)
@@ -372,7 +400,7 @@ class MemoryStore(ObjectStore):
     def sync(self) -> None:
         self.store_id()
         self.syncs += 1
-        self.durable, self.durable_stages = dict(self.objects), dict(self.stages)
+        self.durable, self.durable_stages, self.durable_held = dict(self.objects), dict(self.stages), dict(self.held)
 
 
 class FolderHand:

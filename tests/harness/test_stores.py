@@ -7,12 +7,19 @@ import pytest
 from cradle_protocol.errors import CHANGED, COLLISION, NO_ROOM, NO_STORE, UNREADABLE
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.values import DIRECTORY, file_value
+from cradle_testing.keeping_contract import KeepingContract
 from cradle_testing.store_contract import AWKWARD, ObjectStoreContract, must, put, read, stage, status_of
 from cradle_testing.stores import MemoryStore
 
 
 class TestMemoryStore(ObjectStoreContract):
     def make(self, tmp_path: Path) -> "tuple[MemoryStore, MemoryStore]":
+        store = MemoryStore()
+        return store, store
+
+
+class TestKeepingMemoryStore(KeepingContract):
+    def make_keeping(self, tmp_path: Path) -> "tuple[MemoryStore, MemoryStore]":
         store = MemoryStore()
         return store, store
 

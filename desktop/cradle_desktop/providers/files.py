@@ -19,15 +19,16 @@ from cradle_desktop.providers.scan import Scanner
 from cradle_desktop.providers.staging import FileReader, Staging, digest_of
 from cradle_desktop.providers.stamps import PLAIN_DISKS, Stamps
 from cradle_protocol.errors import NO_STORE, UNREADABLE
+from cradle_protocol.provider.keeping import KeepingStore
 from cradle_protocol.provider.newfiles import NewFiles
 from cradle_protocol.provider.paths import OWN_FOLDER
-from cradle_protocol.provider.store import ObjectStore, Reader, StoreError, Writer
+from cradle_protocol.provider.store import Reader, StoreError, Writer
 
 ID_FILE, ID_SIZE = "store", 16
 _PRIVATE = 0o700
 
 
-class FilesStore(ObjectStore):
+class FilesStore(KeepingStore):
     """A folder as a store. Opens it at the first call and holds it open until `close`; not for several threads.
 
     clock   nanoseconds since 1970, for the racy rule

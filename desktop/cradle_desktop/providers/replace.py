@@ -3,7 +3,8 @@
 Theory: an object is replaced by swapping it with the new one, which lies beside it under a name of ours. What came out
 is then looked at: if it is not what was expected, a user was quicker, and both are swapped back, so that the user's
 bytes are current. A save between those two swaps comes out of the second one; swapping goes on until what comes out is
-what was put in, the newest stays in its place, and what has no place any more is rescued.
+what was put in, the newest stays in its place, and what has no place any more is rescued. What is displaced for good is
+deleted, or kept where somebody may want it back (`kept`).
 
 Without an atomic swap the old file is given a second name first, and is put back if it changed; a save *by rename*
 between link and rename is lost there. Without hard links, so is any save between the look and the rename. Creating is
@@ -15,6 +16,7 @@ import stat
 from collections.abc import Callable
 
 from cradle_desktop.providers.folder import Place
+from cradle_desktop.providers.kept import Kept
 from cradle_desktop.providers.kernel import Kernel
 from cradle_desktop.providers.staging import Staging
 from cradle_desktop.providers.stamps import Stamps
@@ -35,8 +37,8 @@ class Bench:
 class Replacer:
     """The steps, for one open store."""
 
-    def __init__(self, kernel: Kernel, staging: Staging, stamps: Stamps) -> None:
-        self.kernel, self.staging, self.stamps = kernel, staging, stamps
+    def __init__(self, kernel: Kernel, staging: Staging, kept: Kept, stamps: Stamps) -> None:
+        self.kernel, self.staging, self.kept, self.stamps = kernel, staging, kept, stamps
 
     def create(self, place: Place, bench: Bench, name: str) -> None:
         """Move what is ready at the bench to a place that must be free."""
@@ -97,11 +99,10 @@ class Replacer:
             self.staging.rescue(out.fd, out.name)
 
     def _discard(self, out: Place) -> bool:
-        """Delete what came out. False if it is a directory that is not empty."""
+        """Part with what came out. False if it is a directory that is not empty, or was to be kept and cannot be."""
         there = out.stat()
         if there is None or not stat.S_ISDIR(there.st_mode):
-            os.unlink(out.name, dir_fd=out.fd)
-            return True
+            return self.kept.part(out)
         try:
             os.rmdir(out.name, dir_fd=out.fd)
         except OSError:
@@ -119,16 +120,17 @@ class Replacer:
             return
         old = Place(bench.fd, bench.aside(), own=False)
         if not self.kernel.link(place.fd, place.name, old.fd, old.name):
+            if not self.kept.copy_first(place):
+                raise StoreError(CHANGED)
             self.kernel.rename(bench.fd, ready, place.fd, place.name)
             return
         if not self.stamps.still(old.stat(), expected):
             os.unlink(old.name, dir_fd=old.fd)
             raise StoreError(CHANGED)
         self.kernel.rename(bench.fd, ready, place.fd, place.name)
-        if not self.stamps.still(old.stat(), expected):  # written in place after the first look
+        if not self.stamps.still(old.stat(), expected) or not self.kept.part(old):  # written in place meanwhile
             self.kernel.rename(old.fd, old.name, place.fd, place.name)
             raise StoreError(CHANGED)
-        os.unlink(old.name, dir_fd=old.fd)
 
     def _replace_kind(self, place: Place, bench: Bench, ready: str, expected: bytes) -> None:
         """A file where a directory was, or the reverse, without a swap: the name is free for an instant."""
@@ -157,10 +159,9 @@ class Replacer:
         """Take a file away that must be what is expected."""
         out = Place(bench.fd, bench.aside(), own=False)
         self.kernel.rename(place.fd, place.name, out.fd, out.name)
-        if not self.stamps.still(out.stat(), expected):
+        if not self.stamps.still(out.stat(), expected) or not self.kept.part(out):
             self.put_back(place, out)
             raise StoreError(CHANGED)
-        os.unlink(out.name, dir_fd=out.fd)
 
 
 def _facts(st: os.stat_result) -> "tuple[int, int, int]":
