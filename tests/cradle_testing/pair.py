@@ -3,7 +3,7 @@
 No clock and no waiting: when nothing moves and something was waited for, that is a deadlock and an error.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,23 @@ class AgentEnd:
     """A device's agent over a store, with its state in a folder; `restart` is a power cut.
 
     At every other start it is one for a machine with memory: the same log, the same answers.
+
+    max_requests  how many a session may have open; adapt: makes the class of metadata to use out of the usual one
     """
+
+    max_requests = MAX_REQUESTS
 
     def __init__(self, number: int, store: ObjectStore, folder: Path, batch_items: int) -> None:
         self.number, self.store, self.folder, self.batch_items = number, store, folder, batch_items
         self.keys: dict[bytes, bytes] = {}
         self._host = number % 2 == 0
+        self.adapt: Callable[[type[LogMetadata]], type[LogMetadata]] = lambda kind: kind
         self._start()
 
     def _start(self) -> None:
-        limits = Limits(MAX_MESSAGE, MAX_REQUESTS, self.batch_items, BATCH_BYTES, MAX_MESSAGE, JOINED, REPLICAS)
+        limits = Limits(MAX_MESSAGE, self.max_requests, self.batch_items, BATCH_BYTES, MAX_MESSAGE, JOINED, REPLICAS)
         self._host = not self._host
-        kind = HostMetadata if self._host else LogMetadata
+        kind = self.adapt(HostMetadata if self._host else LogMetadata)
         self.agent = Agent(str(self.folder), [self.store], f"R{self.number + 1}", limits, log=kind)
         if self._host:
             self.agent.handlers[c.APPLY] = host_apply.apply

@@ -59,7 +59,8 @@ class Arriving:
         steps = self.plan.steps + self.plan.tail
         self._intake = Intake(self.store, self.remote, self.meta.replicas, steps, self.result, self._progress)
         self._total, self._total_bytes = len(steps), self._intake.begin()
-        self._unlearned = {step.new.id for step in self.plan.tail}  # before it is real, nothing of the tail is learned
+        # Before it is real, nothing of the tail is learned; but what is in place already must be known here.
+        self._unlearned = {step.new.id for step in self.plan.tail} - {step.new.id for step in self.plan.steps}
         lower = LOWEST
         try:
             batches = list(_batches(self.plan.steps)) or [[]]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 class Planned:
     """A plan, and what planning found out: the overlay that holds its result, the ids that are left out of it, and
-    whether the device has anything that we lack."""
+    whether there is anything to do on this side."""
 
     def __init__(self, plan: Plan, overlay: Overlay, skipped: set[bytes], news: bool) -> None:
         self.plan, self.overlay, self.skipped, self.news = plan, overlay, skipped, news
@@ -45,14 +45,14 @@ class Job:
         plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in self.remote.skipped]
         overlay, skipped = Overlay(self.meta), set[bytes]()
         news = not self.meta.knowledge.contains(self.remote.knowledge)
-        if news:
+        if news or self.meta.implied():  # a pass that was cut has perhaps left directories that must be revived
             from cradle_desktop.sync.arrivals import Arrivals  # not where the device has nothing new
 
             arrivals = Arrivals(
                 overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
                 self.store.type, self._decisions(),
             )  # fmt: skip
-            arrivals.plan(self.remote.changes(self.meta.knowledge), plan)
+            arrivals.plan(self.remote.changes(self.meta.knowledge) if news else [], plan)
             skipped = arrivals.skipped
             if self.options.direction == "to-device":
                 _keep_out(plan, overlay, skipped)
@@ -62,7 +62,7 @@ class Job:
             both = [departure.item.identity for departure in plan.departures if departure.item.id in skipped]
             reason = there + "it was changed as well, and changes flow to it only"
             plan.skipped += [(identity, reason) for identity in both]
-        return Planned(plan, overlay, skipped, news)
+        return Planned(plan, overlay, skipped, news or bool(plan.tail))
 
     def _departures(self, meta: Metadata, skipped: set[bytes]) -> list[Departure]:
         shown = {i: change.values for i, change in self.remote.shown.items() if change.values}

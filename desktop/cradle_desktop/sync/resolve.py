@@ -69,14 +69,14 @@ class Resolver:
             if not knows(made, local.created):
                 return self._revive(local, change, "device", counted=False)
             if change.link is not None and change.link.base:
-                return self._follow(local, change.link, "desktop", last)
+                return self._follow(local, change.link, change.created, "desktop", last)
             return self._revive(local, change, "device")
         alive = arrived(change, local)
         if local.dead:
             if not knows(mine, change.created):
                 return self._revive(alive, change, "desktop", counted=False)
             if local.link is not None and local.link.base:
-                return self._follow(alive, local.link, "device", last)
+                return self._follow(alive, local.link, local.created, "device", last)
             return self._revive(alive, change, "desktop")
         return self._merge(change, local, mine, made)
 
@@ -179,8 +179,8 @@ class Resolver:
 
     # -- an edit of an object that was moved away
 
-    def _follow(self, alive: Item, link: Link, editor: str, last: bool) -> Outcome:
-        """`alive` was edited under its old path while the other side moved it as `link` says."""
+    def _follow(self, alive: Item, link: Link, created: Version, editor: str, last: bool) -> Outcome:
+        """`alive` was edited under its old path while the other side moved what was `created` there, as `link` says."""
         if self._leaves(alive.id):
             return Outcome(waits=True)
         if (alive.values[0] == DIRECTORY) != (link.base[0][1] == DIRECTORY):
@@ -190,15 +190,15 @@ class Resolver:
             return Outcome([new])
         if not last:
             return Outcome(waits=True, later=True)
-        target_id, created, cycle = self._chase(alive.id, link)
+        target_id, target_created, cycle = self._chase(alive.id, link)
         target = self.meta.get(target_id)
-        known = knows(self.meta.knowledge.vector(target_id), created)
+        known = knows(self.meta.knowledge.vector(target_id), target_created)
         deleter = "device" if editor == "desktop" else "desktop"
         if cycle or (target is None and known):
             return self._plain_revival(alive, deleter)
         if target is None or target.phantom() or not known:
             return Outcome(waits=True)
-        return self._carry(alive, link, target, editor)
+        return self._carry(alive, link, target, editor, created == alive.created)
 
     def _plain_revival(self, alive: Item, deleter: str) -> Outcome:
         """The end of the chain is gone for good (or runs in a circle): the old path lives again."""
@@ -224,8 +224,11 @@ class Resolver:
             target_id, created = item.link.id, item.link.created
         return target_id, created, True
 
-    def _carry(self, alive: Item, link: Link, target: Item, editor: str) -> Outcome:
-        """Bring the edit of the old path to the end of the move; target and old tombstone get fresh stamps."""
+    def _carry(self, alive: Item, link: Link, target: Item, editor: str, same: bool) -> Outcome:
+        """Bring the edit of the old path to the end of the move; target and old tombstone get fresh stamps.
+
+        same: is the edit one of the object that was moved? Another one that had its name does not replace it.
+        """
         new, version, outcome = target.copy(), self.meta.next_version(), Outcome()
         if target.dead:
             new.live(version, alive.values)
@@ -234,7 +237,7 @@ class Resolver:
             ours, there = alive.values[u], target.values[u]
             if target.dead or UNKNOWN in (ours, moved) or EQUAL in (compare(ours, moved), compare(ours, there)):
                 continue
-            clean = compare(there, moved) == EQUAL and knows(side, moved_version)
+            clean = same and compare(there, moved) == EQUAL and knows(side, moved_version)
             edit_wins = clean or self._mine(alive, ours, alive.versions[u], there, target.versions[u])
             if not clean:
                 loser = there if edit_wins else ours

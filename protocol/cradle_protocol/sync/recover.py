@@ -1,12 +1,14 @@
 """After a restart: what of the intents became visible, and what must be forgotten. Runs once, before the first scan.
 
-Per intent: the store shows the new state: it is adopted with its version and the made-with of that item. It shows
-the old state: the intent is dropped. It shows a torn write of our own: it is put back in line to be sent again.
-Neither: what is there is a local edit of the old version, which the next scan finds.
+Per intent: the store shows the old state: the intent is dropped, also a tombstone's over nothing at all, which proves
+nothing of what was to happen together with it. It shows the new state: that is adopted with its version and the
+made-with of that item. It shows a torn write of our own: it is put back in line to be sent again. Neither: what is
+there is a local edit of the old version, which the next scan finds; but where a delete was under way it is a new
+object: as an edit of the old one it would follow a move, and replace what was moved.
 """
 
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.item import IMPLIED, RACY
+from cradle_protocol.sync.item import IMPLIED, RACY, phantom
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of
 
 TYPE_CHECKING = False
@@ -35,27 +37,37 @@ def recover(store: "ObjectStore", meta: "Metadata") -> int:
 def _settle(store: "ObjectStore", meta: "Metadata", item: "Item", made: "Vector") -> int:
     """One intent. Returns 1 if it was adopted."""
     shown, old = store.stamp(item.identity), meta.get(item.id)
-    if shown is not None and old is not None and not old.dead and old.stamp == shown:
+    lived = old is not None and not old.dead
+    if shown == (old.stamp if lived and old is not None else None):
         return 0
-    if item.dead and item.flags & IMPLIED:
-        if shown is not None and not is_file(store.values(shown)[0]):
-            meta.put(item)  # a directory that was made only for a child
+    if not item.dead:
+        if _shows(store, item, shown):
+            item.flags &= ~IMPLIED
+            return _adopt(store, meta, item, made, shown)
+        if shown is not None and _torn(store, item, shown):
+            _resend(store, meta, old, item.identity, shown)
         return 0
-    if _shows(store, item, shown):
-        item.stamp = shown or b""
-        item.flags = item.flags & ~RACY | (RACY if shown is not None and store.racy(shown) else 0)
-        meta.put(item)
-        meta.knowledge.learn_item(item.id, made)
-        return 1
-    if shown is not None and _torn(store, item, shown):
-        _resend(store, meta, old, item.identity, shown)
+    if lived:
+        return _adopt(store, meta, item, made, shown)
+    if item.flags & IMPLIED and shown is not None and not is_file(store.values(shown)[0]):
+        implied = old or phantom(item.id, item.identity, meta.units)
+        implied.flags |= IMPLIED  # a directory that was made only for a child: of its own metadata nothing has come
+        meta.put(implied)
     return 0
 
 
+def _adopt(store: "ObjectStore", meta: "Metadata", item: "Item", made: "Vector", shown: "bytes | None") -> int:
+    item.stamp = shown or b"" if not item.dead else b""
+    item.flags = item.flags & ~RACY | (RACY if item.stamp and store.racy(item.stamp) else 0)
+    meta.put(item)
+    meta.knowledge.learn_item(item.id, made)
+    return 1
+
+
 def _shows(store: "ObjectStore", item: "Item", shown: "bytes | None") -> bool:
-    """Does the store show this item as it was meant to become?"""
-    if shown is None or item.dead:
-        return shown is None and item.dead
+    """Does the store show this living item as it was meant to become?"""
+    if shown is None:
+        return False
     values = store.values(shown)
     for u in range(1, len(values)):
         if store.holds(u) and item.values[u] and values[u] != item.values[u]:
@@ -68,12 +80,7 @@ def _shows(store: "ObjectStore", item: "Item", shown: "bytes | None") -> bool:
 
 def _torn(store: "ObjectStore", item: "Item", shown: bytes) -> bool:
     """A file system that lost data it had not written shows an empty file where ours was put in place."""
-    return (
-        not item.dead
-        and size_of(item.values[0]) > 0
-        and is_file(store.values(shown)[0])
-        and (size_of(store.values(shown)[0]) == 0)
-    )
+    return size_of(item.values[0]) > 0 and is_file(store.values(shown)[0]) and (size_of(store.values(shown)[0]) == 0)
 
 
 def _resend(store: "ObjectStore", meta: "Metadata", old: "Item | None", identity: str, shown: bytes) -> None:

@@ -1,0 +1,430 @@
+"""The model's half of a session: one direction, planned on a shadow of the receiver, then executed batch by batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sync.model import (
+    DIRECTORY,
+    DIRECTORY_MODE,
+    UNITS,
+    UNIVERSE,
+    Item,
+    ModelFailure,
+    Move,
+    Replica,
+    Value,
+    Vector,
+    Version,
+    above,
+    contains,
+    join,
+    knows,
+    knows_all,
+    parent_of,
+)
+
+Loss = tuple[str, str, int, "Value | None"]  # (desktop, path, unit, value that was displaced; None: a delete lost)
+
+
+class Stopped(Exception):
+    """The link was cut, or a process died: the session ends here."""
+
+
+@dataclass
+class Faults:
+    """What goes wrong in one pass.
+
+    stop   the link is cut after so many batches
+    kill   (batch, acts): the receiver dies in that batch with something to note, after so many installs and removals
+    """
+
+    stop: int | None = None
+    kill: tuple[int, int] | None = None
+
+
+@dataclass
+class Act:
+    """One item as it becomes; None: its record goes. sent: its content comes along, needed or not."""
+
+    path: str
+    new: Item | None
+    was: Item | None
+    sent: bool = False
+
+
+@dataclass
+class Entry:
+    """What becomes of one change: acts that happen together; bad: skipped whole, nothing of it is learned."""
+
+    path: str
+    acts: list[Act] = field(default_factory=list)
+    lost: list[Loss] = field(default_factory=list)
+    bad: bool = False
+
+
+def digest(value: Value) -> bytes:
+    """What the greater of two values goes by."""
+    return hashlib.sha256(value.encode()).digest() if isinstance(value, str) else value.to_bytes(2, "big")
+
+
+class Planner:
+    """Judges one pass from `source` on a shadow of `target`; `entries` in the order of ids, then `tail`.
+
+    shown: items that the target itself sent in this session.
+    """
+
+    def __init__(self, source: Replica, target: Replica, policy: str, shown: dict[str, Item]) -> None:
+        self.source, self.target, self.policy = source, target.shadow(), policy
+        self.made = source.shadow().knowledge
+        self.full = not contains(target.knowledge, source.forgotten)
+        self.snapshot = {path: item.copy() for path, item in source.items.items()}
+        self.sent = [p for p, item in self.snapshot.items() if self.full or not knows_all(target.knowledge[p], item)]
+        for path in self.sent:
+            if not knows_all(source.knowledge[path], self.snapshot[path]):
+                raise ModelFailure(f"outside: {source.name} sends {path} {self.snapshot[path]} outside its knowledge")
+        self.entries: list[Entry] = []
+        self.tail: list[Entry] = []
+        self.plan()
+        for act in [act for entry in self.entries for act in entry.acts if not target.desktop]:
+            change, held = self.snapshot.get(act.path), shown.get(act.path)
+            if change is not None and change.values[0] != DIRECTORY:
+                equal = held is not None and not held.dead and held.values[0] == change.values[0]
+                act.sent = not change.dead and not equal and not knows(target.knowledge[act.path], change.versions[0])
+
+    def plan(self) -> None:
+        """Judge everything."""
+        later: list[str] = []
+        for path in UNIVERSE:
+            entry: Entry | None = None
+            if path in self.sent:
+                entry = self._judge(path, later)
+            elif self.full and path not in self.snapshot:
+                entry = self._absent(path)
+            if entry is not None:
+                self._take(self.entries, entry)
+        bad = {entry.path for entry in self.entries if entry.bad}
+        for path in set(UNIVERSE) - bad:
+            join(self.target.knowledge[path], self.made[path])
+        for path in later:
+            entry = self._follow_late(path)
+            if entry is not None:
+                self._take(self.tail, entry)
+                join(self.target.knowledge[path], self.made[path])
+        if self.target.desktop:
+            self._revive_parents()
+
+    def _take(self, entries: list[Entry], entry: Entry) -> None:
+        entries.append(entry)
+        for act in entry.acts:
+            if act.new is None:
+                self.target.items.pop(act.path, None)
+            else:
+                self.target.items[act.path] = act.new
+
+    def _entry(self, path: str, new: Item | None, lost: list[Loss] | None = None) -> Entry:
+        return Entry(path, [Act(path, new, self.target.items.get(path))], lost or [])
+
+    # -- one change
+
+    def _judge(self, path: str, later: list[str]) -> Entry | None:
+        change, local = self.snapshot[path], self.target.items.get(path)
+        made, mine = self.made[path], self.target.knowledge[path]
+        if knows_all(mine, change):
+            return None
+        if local is None:
+            forgotten = self.target.forgotten[path]
+            gone = not change.dead and knows(forgotten, change.created)
+            if gone and not all(made.get(replica, 0) >= tick for replica, tick in forgotten.items()):
+                return self._revive(path, change)
+            return self._entry(path, change.copy())
+        seen = knows_all(made, local)
+        if change.dead and local.dead:
+            greater = seen or change.versions[0] > local.versions[0]
+            return self._entry(path, change.copy()) if greater else Entry(path)
+        if not change.dead and not local.dead:
+            return self._merge(path, change, local)
+        if seen:
+            return self._entry(path, change.copy())
+        if not self.target.desktop:
+            return Entry(path, bad=True)
+        return self._edit_against_delete(path, change, local, later)
+
+    def _edit_against_delete(self, path: str, change: Item, local: Item, later: list[str]) -> Entry:
+        alive, grave = (local, change) if change.dead else (change, local)
+        deleter = self.made[path] if change.dead else self.target.knowledge[path]
+        if not knows(deleter, alive.created):
+            return self._revive(path, alive, counted=False)
+        if self.policy == "skip":
+            return Entry(path, bad=True)
+        if grave.move is not None:
+            later.append(path)
+            return Entry(path, bad=True)
+        return self._revive(path, alive)
+
+    def _revive(self, path: str, alive: Item, counted: bool = True) -> Entry:
+        """An edit beats a delete."""
+        if counted and (self.policy == "skip" or not self.target.desktop):
+            return Entry(path, bad=True)
+        new = alive.copy()
+        new.live(self.target.stamp(), alive.values)
+        return self._entry(path, new, [(self.target.name, path, 0, None)] if counted else [])
+
+    def _merge(self, path: str, change: Item, local: Item) -> Entry:
+        """Both are alive: unit by unit."""
+        new, fresh, entry = local.copy(), None, Entry(path)
+        for u in UNITS:
+            theirs, ours = change.versions[u], local.versions[u]
+            if knows(self.target.knowledge[path], theirs):
+                continue
+            if knows(self.made[path], ours):
+                new.versions[u], new.values[u] = theirs, change.values[u]
+            elif change.values[u] == local.values[u]:
+                new.versions[u] = max(theirs, ours)
+            elif not self.target.desktop or self.policy == "skip":
+                return Entry(path, bad=True)
+            else:
+                mine = self._wins(local.values[u], ours, change.values[u], theirs)
+                fresh = fresh or self.target.stamp()
+                winner, loser = (local, change) if mine else (change, local)
+                new.versions[u], new.values[u] = fresh, winner.values[u]
+                entry.lost.append((self.target.name, path, u, loser.values[u]))
+        new.created = max(change.created, local.created)
+        entry.acts = [Act(path, new, local)]
+        return entry
+
+    def _wins(self, ours: Value, our_version: Version, theirs: Value, their_version: Version) -> bool:
+        """Policy decides only between a desktop's stamp and a device's."""
+        our_role, their_role = our_version[1].startswith("D"), their_version[1].startswith("D")
+        if our_role == their_role:
+            return digest(ours) > digest(theirs)
+        return (self.policy == "desktop") == our_role
+
+    def _absent(self, path: str) -> Entry | None:
+        """Full enumeration: the source has no record of it."""
+        local = self.target.items.get(path)
+        if local is None or local.dead or not knows(self.made[path], local.created):
+            return None
+        if knows_all(self.made[path], local):
+            return self._entry(path, None)
+        return self._revive(path, local)
+
+    # -- an edit of an object that was moved away
+
+    def _follow_late(self, path: str) -> Entry | None:
+        """The pass has arrived, so the targets of moves are known if they ever will be."""
+        change, local = self.snapshot[path], self.target.items[path]
+        alive, grave = (local, change) if change.dead else (change, local)
+        move, target = grave.move, self.target
+        assert move is not None
+        end, created, circle = self._chase(path, move)
+        known = knows(target.knowledge[end], created)
+        if circle or (end not in target.items and known):
+            return self._revive(path, alive)
+        if end not in target.items or not known:
+            return None
+        side = target.knowledge[path] if alive is local else self.made[path]
+        # What was not made out of the moved object does not replace it.
+        return self._carry(path, alive, move, end, side if alive.created == grave.created else {})
+
+    def _chase(self, path: str, move: Move) -> tuple[str, Version, bool]:
+        """To the end of a chain of moves: (path, creation version, did it run in a circle)."""
+        seen, end, created = {path}, move.path, move.created
+        while end not in seen:
+            item = self.target.items.get(end)
+            if item is None or not item.dead or item.move is None:
+                return end, created, False
+            seen.add(end)
+            end, created = item.move.path, item.move.created
+        return end, created, True
+
+    def _carry(self, path: str, alive: Item, move: Move, end: str, side: Vector) -> Entry:
+        """Bring the edit to where the object went."""
+        there, version = self.target.items[end], self.target.stamp()
+        new, lost = there.copy(), list[Loss]()
+        if there.dead:
+            new.live(version, alive.values)
+        for u, (moved_version, moved) in enumerate(move.base):
+            if there.dead or alive.values[u] in (moved, there.values[u]):
+                continue
+            replaces = there.values[u] == moved and knows(side, moved_version)
+            wins = replaces or self._wins(alive.values[u], alive.versions[u], there.values[u], there.versions[u])
+            if not replaces:
+                lost.append((self.target.name, end, u, there.values[u] if wins else alive.values[u]))
+            new.versions[u], new.values[u] = version, alive.values[u] if wins else there.values[u]
+        gone = alive.copy()
+        gone.die(self.target.stamp(), move)
+        return Entry(path, [Act(end, new, there), Act(path, gone, self.target.items.get(path))], lost)
+
+    # -- what lives needs living parents
+
+    def _revive_parents(self) -> None:
+        target, changed = self.target, [act for entry in self.entries + self.tail for act in entry.acts]
+        suspects = set(target.implied)
+        for act in changed:
+            living = act.new is not None and not act.new.dead
+            suspects.add(parent_of(act.path) if living else act.path)
+        suspects |= {p for path in suspects for p in above(path)}
+        for path in sorted(suspects - {""}, reverse=True):
+            children = [p for p in target.items if target.living(p) and parent_of(p) == path]
+            if not target.living(path) and any(self._needs(path, child) for child in children):
+                old, version = target.items.get(path), target.stamp()
+                values = [DIRECTORY, DIRECTORY_MODE] if old is None else old.values
+                new = Item(version, [version, version], list(values)) if old is None else old.copy()
+                new.live(version, new.values)
+                self._take(self.tail, self._entry(path, new))
+
+    def _needs(self, path: str, child: str) -> bool:
+        knowledge, directory = self.target.knowledge, self.target.items.get(path)
+        if directory is None:
+            return knows(knowledge[path], self.target.items[child].created)
+        return knows_all(knowledge[child], directory)
+
+
+@dataclass
+class Batch:
+    """Entries that become durable together, and the paths that are learned with them."""
+
+    entries: list[Entry]
+    learned: list[str]
+
+
+class Pass:
+    """Executes a plan. `during(batch)` is called as each batch begins: users edit while it runs."""
+
+    def __init__(self, plan: Planner, target: Replica, losses: list[Loss]) -> None:
+        self.plan, self.target, self.losses = plan, target, losses
+        self.missed = {entry.path for entry in plan.entries if entry.bad}
+
+    def run(self, size: int, faults: Faults, during: Callable[[int], None]) -> None:
+        """Raises Stopped where the session ends."""
+        self.target.tick = self.plan.target.tick
+        noted = done = 0
+        batches = self._batches(size)
+        for k, batch in enumerate(batches):
+            during(k)
+            ready = [entry for entry in batch.entries if not entry.bad and self._clean(entry)]
+            self.losses += [loss for entry in ready for loss in entry.lost]
+            acts = _in_order([act for entry in ready for act in entry.acts], self.target.desktop)
+            if self._notes(acts):
+                if faults.kill is not None and faults.kill[0] == noted:
+                    self._die(acts, faults.kill[1])
+                noted += 1
+            self._execute(acts, None)
+            self._learn(batch)
+            done += bool(batch.entries) or len(batches) == 1
+            if faults.stop == done:
+                raise Stopped
+
+    def _batches(self, size: int) -> list[Batch]:
+        """A desktop counts what changes, a device what it is told; the tail of a pass comes one by one."""
+        batches, start = [], 0
+        told = [entry for entry in self.plan.entries if entry.acts or not self.target.desktop]
+        if not self.target.desktop:
+            judged = {entry.path: entry for entry in self.plan.entries}
+            told = [judged.get(p, Entry(p)) for p in UNIVERSE if p in self.plan.sent or p in judged]
+        chunks = [told[k : k + size] for k in range(0, len(told), size)] or [[]]
+        for k, chunk in enumerate(chunks):
+            end = len(UNIVERSE) if k == len(chunks) - 1 else UNIVERSE.index(chunk[-1].path) + 1
+            batches.append(Batch(chunk, UNIVERSE[start:end]))
+            start = end
+        return batches + [Batch([entry], [act.path for act in entry.acts]) for entry in self.plan.tail]
+
+    def _clean(self, entry: Entry) -> bool:
+        """Nothing was edited since the scan, on either side; else the entry is skipped whole."""
+        source = self.plan.source
+        good = all(self.target.clean(act.path) for act in entry.acts)
+        good = good and (entry.path not in self.plan.snapshot or source.clean(entry.path))
+        if not good or self.missed & {act.path for act in entry.acts} - {entry.path}:
+            self.missed |= {entry.path} | {act.path for act in entry.acts}
+            return False
+        self.missed.discard(entry.path)
+        return True
+
+    def _notes(self, acts: list[Act]) -> list[Act]:
+        """What is noted durably beforehand: a device notes only what its store will show."""
+        return acts if self.target.desktop else [act for act in acts if _visible(act)]
+
+    def _die(self, acts: list[Act], count: int) -> None:
+        """The first acts are in place, their metadata are not; the notes are durable."""
+        target = self.target
+        items, implied = {path: item.copy() for path, item in target.items.items()}, set(target.implied)
+        noted = [(act.path, act.new.copy(), dict(self.plan.made[act.path])) for act in self._notes(acts) if act.new]
+        parents = {p for act in acts if act.new and not act.new.dead for p in above(act.path)}
+        missing = {p for p in parents - {act.path for act in acts} if p not in target.store and not target.living(p)}
+        self._execute(acts, count)
+        target.items, target.implied = items, implied
+        target.pending, target.pending_implied = noted, missing
+        raise Stopped
+
+    def _execute(self, acts: list[Act], count: int | None) -> None:
+        """Make items real, all of them or as many as `count` installs and removals allow."""
+        target = self.target
+        for act in acts:
+            if _counted(act) and count is not None:
+                if not count:
+                    return
+                count -= 1
+            if act.new is None or act.new.dead:
+                self._delete(act)
+            elif _visible(act):
+                target.install(act.path, act.new, act.sent)
+            else:
+                act.new.stamp = target.items[act.path].stamp
+            if act.new is None:
+                target.items.pop(act.path, None)
+            else:
+                target.items[act.path] = act.new
+            if target.desktop and act.new is not None and act.new.dead:
+                target.prune_above(act.path)
+        for act in acts if not target.desktop else []:
+            if act.new is None or act.new.dead:
+                target.prune_above(act.path)
+
+    def _delete(self, act: Act) -> None:
+        target = self.target
+        if act.was is None or act.was.dead:
+            return
+        if act.was.values[0] != DIRECTORY:
+            target.store.pop(act.path, None)
+        elif not target.prune(act.path) and act.path in target.store:
+            target.implied.add(act.path)
+
+    def _learn(self, batch: Batch) -> None:
+        for path in batch.learned:
+            if path not in self.missed:
+                join(self.target.knowledge[path], self.plan.made[path])
+                if self.plan.full:
+                    join(self.target.forgotten[path], self.plan.source.forgotten[path])
+        self.target.raise_own()
+
+
+def _visible(act: Act) -> bool:
+    """Does the store have to change?"""
+    was = act.was is not None and not act.was.dead
+    if act.new is None or act.new.dead or act.was is None or not was:
+        return was or (act.new is not None and not act.new.dead)
+    return act.sent or act.new.values != act.was.values
+
+
+def _counted(act: Act) -> bool:
+    """Is it one install or removal of the store?"""
+    dies = act.new is None or act.new.dead
+    return _visible(act) and not (dies and act.was is not None and act.was.values[0] == DIRECTORY)
+
+
+def _in_order(acts: list[Act], desktop: bool) -> list[Act]:
+    """Directories from the outside in, files, deletes from the inside out."""
+    dies = [act for act in acts if act.new is None or act.new.dead]
+    lives = [act for act in acts if act.new is not None and not act.new.dead]
+    folders = sorted((act for act in lives if _folder(act)), key=lambda act: act.path)
+    files = [act for act in lives if not _folder(act)]
+    if not desktop:
+        files.sort(key=lambda act: act.path)
+    return folders + files + sorted(dies, key=lambda act: act.path, reverse=True)
+
+
+def _folder(act: Act) -> bool:
+    return act.new is not None and act.new.values[0] == DIRECTORY

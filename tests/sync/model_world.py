@@ -1,0 +1,226 @@
+"""A world of model replicas: users, sessions, faults, and what must be true in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sync.model import (
+    DIRECTORIES,
+    DIRECTORY,
+    DIRECTORY_MODE,
+    FILE_MODE,
+    FILES,
+    UNITS,
+    UNIVERSE,
+    Item,
+    ModelFailure,
+    Node,
+    Replica,
+    Value,
+    contains,
+    parent_of,
+)
+from sync.model_pass import Faults, Loss, Pass, Planner, Stopped
+
+SETTLE_ROUNDS = 8
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What one user does: write (content), mkdir, chmod (mode), rm, mv (to); forget is tombstone cleanup."""
+
+    what: str
+    who: str
+    path: str = ""
+    value: str | int = 0
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.what} {self.path} {self.value or ''}".rstrip()
+
+
+@dataclass(frozen=True)
+class Sync:
+    """One session. size: items in a batch; during: edits as the k-th batch of the pass up or down begins."""
+
+    desktop: str
+    device: str
+    policy: str = "desktop"
+    size: int = 99
+    up: Faults = field(default_factory=Faults)
+    down: Faults = field(default_factory=Faults)
+    during: tuple[tuple[str, int, Edit], ...] = ()
+
+    def __str__(self) -> str:
+        words = [f"sync {self.desktop} {self.device}, {self.policy} wins"]
+        words += [f"batches of {self.size}"] if self.size < 99 else []
+        words += [f"{way} {faults}" for way, faults in (("up", self.up), ("down", self.down)) if faults != Faults()]
+        return ", ".join(words + [f"{edit} in batch {k} {way}" for way, k, edit in self.during])
+
+
+Step = Edit | Sync
+
+
+class ModelWorld:
+    """Model replicas by name. `losses`: what resolutions displaced; `written`, `gone`: what users wrote and ended."""
+
+    def __init__(self, desktops: tuple[str, ...], devices: tuple[str, ...]) -> None:
+        self.desktops, self.devices = desktops, devices
+        self.replicas = {name: Replica(name) for name in desktops + devices}
+        self.losses: list[Loss] = []
+        self.sent = 0
+        self.written: set[tuple[int, Value]] = set()
+        self.gone: set[tuple[int, Value]] = set()
+
+    # -- users
+
+    def edit(self, edit: Edit) -> bool:
+        """Do it if a user could; False if not."""
+        replica = self.replicas[edit.who]
+        if edit.what == "forget":
+            return self._forget(replica)
+        acts: dict[str, Callable[[Replica, str, str | int], bool]] = {
+            "write": self._write, "mkdir": self._mkdir, "chmod": self._chmod, "rm": self._remove, "mv": self._move,
+        }  # fmt: skip
+        return acts[edit.what](replica, edit.path, edit.value)
+
+    def _forget(self, replica: Replica) -> bool:
+        replica.restart()
+        replica.scan()
+        replica.forget()
+        return True
+
+    def _write(self, replica: Replica, path: str, value: str | int) -> bool:
+        content, node = str(value), replica.store.get(path)
+        if self._rewrites(replica, path, content) or not self._make_parent(replica, path):
+            return False
+        self.written.add((0, content))
+        if node is None:
+            replica.store[path] = Node(content, FILE_MODE)
+        else:
+            self._overwrite(node, 0)
+            node.write(content)
+        return True
+
+    @staticmethod
+    def _rewrites(replica: Replica, path: str, content: str) -> bool:
+        """To write what is there, or what was there at the last scan, is an edit to some stores and none to others."""
+        node, item = replica.store.get(path), replica.items.get(path)
+        return (node is not None and node.content == content) or (item is not None and item.values[0] == content)
+
+    def _make_parent(self, replica: Replica, path: str) -> bool:
+        parent = parent_of(path)
+        return not parent or parent in replica.store or self._mkdir(replica, parent, 0)
+
+    def _mkdir(self, replica: Replica, path: str, _: str | int) -> bool:
+        if path in replica.store or not self._make_parent(replica, path):
+            return False
+        replica.store[path] = Node(DIRECTORY, DIRECTORY_MODE)
+        return True
+
+    def _chmod(self, replica: Replica, path: str, mode: str | int) -> bool:
+        node = replica.store.get(path)
+        if node is None or path in replica.implied:
+            return False
+        if node.content != DIRECTORY:
+            self.written.add((1, mode))
+            self._overwrite(node, 1)
+        node.mode = int(mode)
+        return True
+
+    def _remove(self, replica: Replica, path: str, _: str | int) -> bool:
+        for p in [path, *replica.children(path)]:
+            self._overwrite(replica.store.pop(p, None), *UNITS)
+        return True
+
+    def _move(self, replica: Replica, old: str, target: str | int) -> bool:
+        new, store = str(target), replica.store
+        if old not in store or old in replica.implied or new.startswith(old + "/") or old.startswith(new + "/"):
+            return False
+        names = {p: new + p[len(old) :] for p in [old, *replica.children(old)]}
+        if any(q not in (DIRECTORIES if store[p].content == DIRECTORY else FILES) for p, q in names.items()):
+            return False
+        if (new in DIRECTORIES and new in store) or (parent_of(new) and parent_of(new) not in store):
+            return False
+        if any(self._rewrites(replica, q, store[p].content) for p, q in names.items() if q in FILES):
+            return False
+        self._overwrite(store.get(new), *UNITS)
+        moved = {names[p]: store.pop(p) for p in names}
+        store.update(moved)
+        return True
+
+    def _overwrite(self, node: Node | None, *units: int) -> None:
+        """A user's own hand ends these values here."""
+        if node is not None and node.content != DIRECTORY:
+            self.gone |= {(u, node.values()[u]) for u in units}
+
+    # -- sessions
+
+    def sync(self, sync: Sync) -> None:
+        """One session to its end, or to its fault."""
+        desktop, device = self.replicas[sync.desktop], self.replicas[sync.device]
+        for replica in (desktop, device):
+            replica.restart()
+            replica.scan()
+        try:
+            shown = self._one_way(device, desktop, sync, "up", sync.up, {})
+            self._one_way(desktop, device, sync, "down", sync.down, shown)
+        except Stopped:
+            pass
+
+    def _one_way(
+        self, source: Replica, target: Replica, sync: Sync, way: str, faults: Faults, shown: dict[str, Item]
+    ) -> dict[str, Item]:
+        """One pass, if there is anything to it. Returns what was sent."""
+        news = not contains(target.knowledge, source.knowledge) or not contains(target.knowledge, source.forgotten)
+        if not news and not (target.desktop and target.implied):
+            return {}
+        plan = Planner(source, target, sync.policy, shown)
+        self.sent += len(plan.entries) + len(plan.tail)
+
+        def during(batch: int) -> None:
+            for direction, k, edit in sync.during:
+                if (direction, k) == (way, batch):
+                    self.edit(edit)
+
+        Pass(plan, target, self.losses).run(sync.size, faults, during)
+        return {path: plan.snapshot[path] for path in plan.sent}
+
+    def settle(self, rounds: int = SETTLE_ROUNDS) -> None:
+        """Everybody with everybody, often enough."""
+        for _ in range(rounds):
+            for desktop in self.desktops:
+                for device in self.devices:
+                    self.sync(Sync(desktop, device))
+
+    def step(self, step: Step) -> bool:
+        """Do one step; False for an edit that no user could do."""
+        if isinstance(step, Edit):
+            return self.edit(step)
+        self.sync(step)
+        return True
+
+    # -- what must be true
+
+    def tree(self, name: str) -> dict[str, tuple[str, int]]:
+        """{path: (content, mode)} of a store."""
+        return {path: (node.content, node.mode) for path, node in sorted(self.replicas[name].store.items())}
+
+    def check(self) -> None:
+        """Everybody equal and at rest, nothing lost, nothing half done. Raises ModelFailure."""
+        self.settle()
+        first = self.tree(self.desktops[0])
+        for name in self.replicas:
+            if self.tree(name) != first:
+                raise ModelFailure(f"diverged: {self.desktops[0]} {first}, {name} {self.tree(name)}")
+        self.sent, before = 0, len(self.losses)
+        self.settle(rounds=1)
+        if self.sent or len(self.losses) > before:
+            raise ModelFailure(f"restless: {self.sent} sent, {self.losses[before:]} after everything was settled")
+        kept: set[tuple[int, Value | None]] = {(u, one[u]) for one in first.values() for u in UNITS}
+        kept |= {(u, value) for _, _, u, value in self.losses}
+        if lost := self.written - self.gone - kept:
+            raise ModelFailure(f"lost: {sorted(lost, key=str)}; all have {first}")
+        for replica in self.replicas.values():
+            if not all(replica.clean(path) for path in UNIVERSE):
+                raise ModelFailure(f"unscanned: {replica.name}")
