@@ -44,7 +44,7 @@ def mark_of(item: Item) -> bytes:
 
 def body_of(item: Item) -> bytes:
     """All of an item that has no column of its own."""
-    numbers = [*item.created]
+    numbers: tuple[int, ...] = item.created
     for version in item.versions:
         numbers += version
     units = len(item.versions)

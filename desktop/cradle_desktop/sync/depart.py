@@ -58,7 +58,7 @@ class Departing:
         self.store, self.meta, self.remote, self.departures = store, meta, remote, departures
         self.waiting, self.held, self.observer, self.result = waiting, held, observer, result
         self._read_whole: ReadWhole | None = getattr(store, "read_whole", None)
-        self._flight: deque[tuple[Upload, list[Departure]]] = deque()
+        self._flight: deque[tuple[int, list[Departure]]] = deque()
         self._failed: list[tuple[Departure, int]] = []
         self._unkept: list[Item] = []  # what the part that is being packed carries and is not durable as it is now
         self._done = self._bytes = 0
@@ -69,6 +69,7 @@ class Departing:
         if self.held:
             self.meta.keep([])  # the tick, which our made-with names
         self.remote.begin_pass(self.meta)
+        self._upload = self.remote.upload(self._leaving)
         staged = self._stash()
         lower = LOWEST
         batches = self._batches() or [[]]
@@ -106,13 +107,14 @@ class Departing:
 
     def _send(self, batch: list[Departure], lower: bytes, upper: bytes, staged: set[bytes]) -> None:
         self._land(min(BATCHES_IN_FLIGHT, self.remote.limits.max_requests) - 1)
-        upload = self.remote.apply(lower, upper, self._leaving)
+        upload = self._upload
         most = min(WHOLE, upload.piece)
+        upload.begin(lower, upper)
         for index, departure in enumerate(batch):
-            if not departure.content or departure.size > most or not self._send_whole(upload, index, departure, staged):
+            whole = departure.content and departure.size <= most and departure.item.id not in staged
+            if not whole or not self._send_whole(upload, index, departure):
                 self._send_one(upload, index, departure, staged)
-        upload.commit()
-        self._flight.append((upload, batch))
+        self._flight.append((upload.commit(), batch))
 
     def _leaving(self) -> None:
         """A part is about to leave: what it carries becomes durable first."""
@@ -121,10 +123,10 @@ class Departing:
             self._unkept = []
         self._progress()
 
-    def _send_whole(self, upload: Upload, index: int, departure: Departure, staged: set[bytes]) -> bool:
+    def _send_whole(self, upload: Upload, index: int, departure: Departure) -> bool:
         """A small content in one piece, the same as `_send_one` in fewer steps. False: it is not that simple."""
         item, size = departure.item, departure.size
-        if self._read_whole is None or item.id in staged or self.remote.staged_length(item):
+        if self._read_whole is None or self.remote.staged_length(item):
             return False
         try:
             data, stamp = self._read_whole(item.identity, size)
@@ -206,8 +208,8 @@ class Departing:
     def _land(self, most: int) -> None:
         """Read answers until at most so many batches are under way."""
         while len(self._flight) > most:
-            upload, batch = self._flight.popleft()
-            for index, status in upload.answer():
+            number, batch = self._flight.popleft()
+            for index, status in self._upload.answer(number):
                 self._failed.append((batch[index], status))
             self._done += len(batch)
             self._progress()

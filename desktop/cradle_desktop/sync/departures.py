@@ -1,4 +1,4 @@
-"""Plans the second half of a sync: whatever this desktop holds that the device lacks. Pure: sends and writes nothing."""
+"""Plans the second half of a sync: what this desktop holds and the device lacks. Pure: sends and writes nothing."""
 
 from __future__ import annotations
 

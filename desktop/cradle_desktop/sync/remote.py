@@ -187,11 +187,11 @@ class RemoteReplica:
         made = Pass(self.channel, 0, meta.knowledge.to_bytes(self._theirs), meta.forgotten.to_bytes(self._theirs))
         self.connection.call(c.PASS, made.to_bytes())
 
-    def apply(self, lower: bytes, upper: bytes, leaving: Callable[[], None]) -> Upload:
-        """Start a batch that covers the closed range of ids. `leaving` is called before each part of it is sent."""
+    def upload(self, leaving: Callable[[], None]) -> Upload:
+        """What the batches of the pass go through. `leaving` is called before each part of one is sent."""
         from cradle_desktop.sync.upload import Upload
 
-        return Upload(self.connection, self.limits.max_message, self._keys, lower, upper, leaving)
+        return Upload(self.connection, self.limits.max_message, self._keys, leaving)
 
     def close(self) -> None:
         """Close the channel."""

@@ -32,51 +32,37 @@ _NEW = c.IDENTITY | c.VALUES
 _DIGEST_SIZE = 32
 
 
-class _Buffers:
-    """Read buffers in rotation: by the time one comes round again, the connection has sent what was in it."""
-
-    def __init__(self) -> None:
-        self._size = 0
-        self._ring: list[memoryview] = []
-        self._next = 0
-
-    def take(self, size: int) -> memoryview:
-        """A buffer of this size."""
-        if size != self._size:
-            self._size, self._next = size, 0
-            self._ring = [memoryview(bytearray(size)) for _ in range(HIGH_WATER // size + 3)]
-        self._next = (self._next + 1) % len(self._ring)
-        return self._ring[self._next]
-
-
-_BUFFERS = _Buffers()
-
-
 class Upload:
-    """One batch on its way to the device: elements are packed into parts of the device's message size.
+    """Batches on their way to the device, one after the other: elements packed into parts of its message size.
 
     keys     the device's keys for our replica keys
     leaving  called before each part is handed to the connection
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        max_message: int,
-        keys: list[int],
-        lower: bytes,
-        upper: bytes,
-        leaving: Callable[[], None],
-    ) -> None:
+    def __init__(self, connection: Connection, max_message: int, keys: list[int], leaving: Callable[[], None]) -> None:
         self._connection, self._max, self._keys, self._leaving = connection, max_message, keys, leaving
         self._request: int | None = None
         self.piece = max_message - _DATA_EXTRA  # bytes of content in one DATA element, at the most
-        self._pending = bytearray(encode_begin(lower, upper, True))
-        self._last: tuple[int, int] | None = None  # the DATA element at the end of it: index, where its flags are
+        self._part, self._other = bytearray(max_message), bytearray(max_message)
+        self._end = 0  # of what is packed in the part
+        self._last: tuple[int, int] | None = None  # the DATA element that ends there: index, where its flags are
+        self._pieces: list[memoryview] = []
+
+    def begin(self, lower: bytes, upper: bytes) -> None:
+        """A batch that covers the closed range of ids begins."""
+        self._request = None
+        self._add(encode_begin(lower, upper, True))
 
     def buffer(self, size: int) -> memoryview:
-        """A buffer to read content into, to be given to `data`."""
-        return _BUFFERS.take(min(size, self.piece))
+        """A buffer to read content into, to be given to `data`; always asked for with one size.
+
+        They are used in rotation: by the time one comes round again, the connection has sent what was in it.
+        """
+        if not self._pieces:
+            size = min(size, self.piece)
+            self._pieces = [memoryview(bytearray(size)) for _ in range(HIGH_WATER // size + 3)]
+        self._pieces.append(self._pieces.pop(0))
+        return self._pieces[-1]
 
     def change(self, change: Change, content: int, offset: int = 0) -> None:
         """One change; its index is the number of changes before it."""
@@ -90,9 +76,9 @@ class Upload:
             self.change(change_of(item, named), c.CONTENT_FOLLOWS)
             head = data_head(index, c.END, size)
         self._room(len(head) + size + _DIGEST_SIZE)
-        self._pending += head
-        self._pending += data
-        self._pending += digest
+        self._pack(head)
+        self._pack(data)
+        self._pack(digest)
         self._last = None
 
     def _new_file(self, index: int, item: Item, size: int) -> bytes:
@@ -116,19 +102,19 @@ class Upload:
         header = data_head(index, 0, len(view))
         if len(view) < COPY_BELOW:
             self._room(len(header) + len(view) + _DIGEST_SIZE)
-            self._last = (index, len(self._pending) + _FLAGS_AT)
-            self._pending += header
-            self._pending += view
+            self._last = (index, self._end + _FLAGS_AT)
+            self._pack(header)
+            self._pack(view)
             return
         self._room(len(header) + len(view))
-        self._pending += header
-        self._send([self._pending, view])
+        self._pack(header)
+        self._send(view)
 
     def end(self, index: int, digest: bytes) -> None:
         """The content is complete and has this SHA-256."""
         if self._last is not None and self._last[0] == index:
-            self._pending[self._last[1]] |= c.END
-            self._pending += digest
+            self._part[self._last[1]] |= c.END
+            self._pack(digest)
             self._last = None
         else:
             self._add(data_head(index, c.END, 0) + digest)
@@ -137,28 +123,40 @@ class Upload:
         """The content cannot be had: the device fails this change."""
         self._add(data_head(index, c.ABORT, 0))
 
-    def commit(self) -> None:
-        """The batch is complete."""
+    def commit(self) -> int:
+        """The batch is complete. Returns its number, for `answer`."""
         self._add(COMMIT_ELEMENT)
-        self._send([self._pending], more=False)
-
-    def answer(self) -> list[tuple[int, int]]:
-        """Wait for the device's answer: [(index, status)] of the changes that were not applied."""
+        self._send(more=False)
         assert self._request is not None
-        parts = [bytes(body) for _, body, _ in self._connection.replies(self._request)]
+        return self._request
+
+    def answer(self, batch: int) -> list[tuple[int, int]]:
+        """Wait for the device's answer to a batch: [(index, status)] of the changes that were not applied."""
+        parts = [bytes(body) for _, body, _ in self._connection.replies(batch)]
         return ApplyReply.from_bytes(b"".join(parts)).failures
 
     def _add(self, element: bytes) -> None:
         self._room(len(element))
-        self._pending += element
+        self._pack(element)
         self._last = None
 
     def _room(self, size: int) -> None:
-        if self._pending and len(self._pending) + size > self._max:
-            self._send([self._pending])
+        if self._end and self._end + size > self._max:
+            self._send()
 
-    def _send(self, body: list[Bytes], more: bool = True) -> None:
+    def _pack(self, data: Bytes) -> None:
+        start, self._end = self._end, self._end + len(data)
+        self._part[start : self._end] = data
+
+    def _send(self, view: memoryview | None = None, more: bool = True) -> None:
+        """Send the part, with this view at its end. Only the end of a long one may still wait to go out afterwards, and
+        is gone when the next long one waits: of those two buffers take turns."""
         self._leaving()
+        packed = memoryview(self._part)[: self._end]
+        body: list[Bytes] = [bytes(packed) if self._end < HIGH_WATER else packed]
+        if self._end >= HIGH_WATER:
+            self._part, self._other = self._other, self._part
+        if view is not None:
+            body.append(view)
         self._request = self._connection.start(c.APPLY, body, more, self._request)
-        self._pending = bytearray()
-        self._last = None
+        self._end, self._last = 0, None
