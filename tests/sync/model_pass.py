@@ -203,13 +203,17 @@ class Planner:
         return (self.policy == "desktop") == our_role
 
     def _absent(self, path: str) -> Entry | None:
-        """Full enumeration: the source has no record of it."""
+        """Full enumeration: the source has no record of it.
+
+        What the source knows it has deleted and forgotten; a tombstone that it knows goes as well, for the source may
+        have forgotten a later one.
+        """
         local = self.target.items.get(path)
-        if local is None or local.dead or not knows(self.made[path], local.created):
+        if local is None:
             return None
         if knows_all(self.made[path], local):
             return self._entry(path, None)
-        return self._revive(path, local)
+        return self._revive(path, local) if not local.dead and knows(self.made[path], local.created) else None
 
     # -- an edit of an object that was moved away
 

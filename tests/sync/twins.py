@@ -70,8 +70,9 @@ class Watch(Observer):
 class RealWorld(World):
     """A world whose processes may be killed, with replica ids that the model's names sort like."""
 
-    def __init__(self, folder: Path, desktops: tuple[str, ...], devices: tuple[str, ...]) -> None:
-        super().__init__(folder, desktops, devices)
+    def __init__(self, folder: Path, script: Script) -> None:
+        super().__init__(folder, script.desktops, script.devices)
+        kills = any(isinstance(step, Sync) and step.down.kill for step in script.steps)
         self.fates: dict[str, Fate] = {}
         self.recorders: dict[str, Recorder] = {}
         for name, desk in self.desks.items():
@@ -82,6 +83,7 @@ class RealWorld(World):
             self.fates[name] = Fate(board.store, new_replica_id(f"{name} is a replica.".encode(), False))
             board.end.max_requests = 1  # or a batch would be under way when the one before it is the last
             board.end.adapt = partial(fated, fate=self.fates[name])
+            board.end.alternates = not kills  # a machine with memory installs the files of a batch in another order
             board.end.restart()
 
     def restart(self, name: str) -> None:
@@ -162,7 +164,7 @@ class Twins:
     def __init__(self, folder: Path, script: Script) -> None:
         self.script = script
         self.model = ModelWorld(script.desktops, script.devices)
-        self.real = RealWorld(folder, script.desktops, script.devices)
+        self.real = RealWorld(folder, script)
 
     def run(self) -> None:
         """All steps, then everybody with everybody. Raises Difference, ModelFailure, and what the engine raises."""
