@@ -12,7 +12,7 @@ from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.connection import Connection
 from cradle_desktop.sync.engine import preview, synchronize
 from cradle_desktop.sync.plan import Plan
-from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
+from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, no_journal
 from cradle_protocol.provider.store import Reader
 from cradle_protocol.sync.item import item_id
 from cradle_protocol.sync.memory import MemoryMetadata
@@ -24,7 +24,7 @@ from cradle_testing.stores import MemoryStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cradle_desktop.sync.report import Direction, Policy
+    from cradle_desktop.sync.report import Direction, OpenJournal, Policy
 
 __all__ = ["Cut", "PowerCut", "World"]
 
@@ -176,17 +176,19 @@ class World:
         max_delete: float = 100.0,
         direction: "Direction" = "both",
         decisions: "dict[str, str] | None" = None,
+        journal: "OpenJournal" = no_journal,
     ) -> TypeResult:
         """One session. Raises Cut where it was cut, PowerCut where the desktop died.
 
         decisions: {path: "desktop", "device" or "both"}, what the user chose for conflicts that waited.
+        journal: opens what displaced objects are noted in.
         """
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, cut_after)
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
-            return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Observer())
+            return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Observer(), journal)
         finally:
             self.content_bytes += pump.contents.count
             pump.end_session()

@@ -5,7 +5,7 @@ What makes way is kept before it is overwritten, so a resolution is taken back b
 
 from cradle_desktop.conflict.store import Conflict, ConflictStore
 from cradle_protocol.errors import CHANGED
-from cradle_protocol.provider.store import ObjectStore, StoreError
+from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
 from cradle_protocol.sync.values import DIRECTORY, UNKNOWN, digest_of, is_file
 
 # Hex digits of the hash in a kept copy's name; more only where that name is taken by something else.
@@ -159,17 +159,23 @@ def _install(
     conflicts: ConflictStore, identity: str, value: bytes, units: "list[bytes]", store: ObjectStore,
     expected: "bytes | None",
 ) -> None:  # fmt: skip
-    """Stage a kept content and install it, all or nothing."""
+    """Install a kept content."""
     name = _STAGE + digest_of(value).hex()[:_STAGE_DIGITS]
+    install_content(store, identity, name, conflicts.contents.open(digest_of(value)), [value, *units], expected)
+
+
+def install_content(
+    store: ObjectStore, identity: str, name: str, reader: Reader, values: "list[bytes]", expected: "bytes | None"
+) -> None:
+    """Stage a content under this name and install it, all or nothing. Closes the reader."""
     writer = store.stage(name)
-    reader = conflicts.contents.open(digest_of(value))
     try:
         buffer = memoryview(bytearray(_PIECE))
         while n := reader.read_into(buffer):
             writer.write(buffer[:n])
         writer.flush()
         writer.close()
-        store.install(identity, name, [value, *units], expected)
+        store.install(identity, name, values, expected)
     finally:
         reader.close()
         writer.close()

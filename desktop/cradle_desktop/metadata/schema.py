@@ -87,5 +87,24 @@ CREATE TABLE conflict (
 ) STRICT;
 CREATE INDEX conflict_of_item ON conflict (item);
 """,
+    """
+CREATE TABLE act (
+    number   INTEGER PRIMARY KEY AUTOINCREMENT,
+    partner  TEXT NOT NULL,
+    type     TEXT NOT NULL,
+    location TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    done     INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE former (
+    act      INTEGER NOT NULL REFERENCES act ON DELETE CASCADE,
+    identity TEXT NOT NULL,
+    old      BLOB NOT NULL,
+    new      BLOB NOT NULL,
+    name     TEXT NOT NULL,
+    PRIMARY KEY (act, identity)
+) STRICT, WITHOUT ROWID;
+""",
 )
 VERSION = len(SCRIPTS)

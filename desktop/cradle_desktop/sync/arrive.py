@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.arrivals import needs_content
+from cradle_desktop.sync.displace import Displacing
 from cradle_desktop.sync.intake import Intake
 from cradle_desktop.sync.plan import Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_desktop.sync.resolve import Lost
+from cradle_desktop.undo.journal import Journal
 from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT, NO_ROOM
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
 from cradle_protocol.sync.detect import check_racy, unimply
@@ -45,10 +47,12 @@ class Arriving:
         observer: Observer,
         result: TypeResult,
         decisions: dict[bytes, str],
+        journal: Journal | None,
     ) -> None:
         self.store, self.meta, self.remote, self.conflicts = store, meta, remote, conflicts
         self.plan, self.made, self.skipped = plan, made, skipped
         self.observer, self.result, self.decisions = observer, result, decisions
+        self._former = Displacing(journal, plan) if journal is not None else None
         self._unlearned: set[bytes] = set()
         self._again: list[Step] = []
         self._known_directories: set[str] = set()
@@ -129,8 +133,12 @@ class Arriving:
         self.store.sync()
         items = [step.new for step in ready] + implied
         self.meta.intend(items, [self.made.vector(item.id) for item in items])
+        if self._former is not None:
+            self._former.note(ready)
         for step in _in_order(ready):
             self._act(step)
+        if self._former is not None:
+            self._former.end()
         for parent in implied:
             if self.store.stamp(parent.identity) is not None:
                 self.meta.put(parent)
@@ -228,6 +236,8 @@ class Arriving:
         """Make one item real and put its metadata; an object that is not what was expected is left alone."""
         if step.new.id in self.skipped:
             return
+        if self._former is not None:
+            self._former.begin(step)
         try:
             if step.new.dead:
                 self._delete(step)
@@ -239,6 +249,8 @@ class Arriving:
             if error.status in MENDABLE and not step.lost and len(step.group) < 2:
                 self._again.append(step)
             return
+        if self._former is not None:
+            self._former.done(step)
         self._put(step.new)
         if step.new.dead:
             self._prune_above(step.new.identity)

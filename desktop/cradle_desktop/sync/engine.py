@@ -7,7 +7,7 @@ the first visible thing happens. A sync in which nothing moved costs two request
 
 from cradle_desktop.connection import Connection
 from cradle_desktop.sync.remote import RemoteReplica, worth_telling
-from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
+from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, no_journal
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.sync.detect import Scan, detect
 from cradle_protocol.sync.metadata import Metadata
@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.store import ConflictStore
     from cradle_desktop.sync.plan import Plan
+    from cradle_desktop.sync.report import OpenJournal
 
 
 def synchronize(
@@ -27,8 +28,12 @@ def synchronize(
     conflicts: "ConflictStore",
     options: SyncOptions,
     observer: Observer,
+    journal: "OpenJournal" = no_journal,
 ) -> TypeResult:
-    """Bring both sides together. Raises StoreError (store missing), MassDelete, and what the connection raises."""
+    """Bring both sides together. Raises StoreError (store missing), MassDelete, and what the connection raises.
+
+    `journal` opens what displaced objects are noted in; it is asked only where something arrives.
+    """
     sent, received = connection.bytes_sent, connection.bytes_received
     remote = RemoteReplica(connection, meta, store.type, preview=False)
     recover(store, meta)
@@ -42,7 +47,7 @@ def synchronize(
     else:
         from cradle_desktop.sync.execute import Job
 
-        result = Job(store, meta, remote, options).run(scan, conflicts, observer)
+        result = Job(store, meta, remote, options).run(scan, conflicts, observer, journal)
     remote.close()
     result.bytes_sent, result.bytes_received = connection.bytes_sent - sent, connection.bytes_received - received
     return result

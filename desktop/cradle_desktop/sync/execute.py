@@ -6,7 +6,7 @@ from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.departures import Departures
 from cradle_desktop.sync.plan import Departure, Plan
 from cradle_desktop.sync.remote import RemoteReplica
-from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
+from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes, no_journal
 from cradle_protocol.errors import STATUS_TEXT
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import Change
@@ -18,6 +18,7 @@ from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_desktop.sync.report import OpenJournal
     from cradle_desktop.sync.resolve import Lost
 
 
@@ -88,7 +89,9 @@ class Job:
 
     # -- executing
 
-    def run(self, scan: Scan, conflicts: ConflictStore, observer: Observer) -> TypeResult:
+    def run(
+        self, scan: Scan, conflicts: ConflictStore, observer: Observer, journal: OpenJournal = no_journal
+    ) -> TypeResult:
         """Plan, check and act. Raises MassDelete before anything was done, and what the connection raises."""
         planned = self.make_plan(scan)
         plan, direction = planned.plan, self.options.direction
@@ -100,7 +103,7 @@ class Job:
             self.meta.commit()  # before anything is built on it
             scan.held = False
         if planned.news:
-            self._arrive(planned, conflicts, observer, result)
+            self._arrive(planned, conflicts, observer, result, journal)
         if direction != "to-desktop" and not self.remote.knowledge.contains(self.meta.knowledge):
             from cradle_desktop.sync.depart import Departing
 
@@ -120,7 +123,9 @@ class Job:
         decided = self._decisions()
         return [lost for step in steps for lost in step.lost if lost.item_id in decided]
 
-    def _arrive(self, planned: Planned, conflicts: ConflictStore, observer: Observer, result: TypeResult) -> None:
+    def _arrive(
+        self, planned: Planned, conflicts: ConflictStore, observer: Observer, result: TypeResult, journal: OpenJournal
+    ) -> None:
         """Execute the first half, and plan the second anew where the first has changed what there is to send."""
         from cradle_desktop.sync.arrive import Arriving  # not where the device has nothing new
 
@@ -133,7 +138,7 @@ class Job:
         decided = {item_id: take for item_id, take in self._decisions().items() if take != "both"}
         Arriving(
             self.store, self.meta, self.remote, conflicts, plan, self.remote.knowledge, planned.skipped, observer,
-            result, decided,
+            result, decided, journal(),
         ).run()  # fmt: skip
         result.to_desktop = plan.to_desktop(planned.skipped)
         if plan.steps or plan.tail:

@@ -2,8 +2,12 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Literal
 
+    from cradle_desktop.undo.journal import Journal
+
+    OpenJournal = Callable[[], Journal | None]
     Policy = Literal["desktop", "device", "skip", "ask"]
     Direction = Literal["both", "to-device", "to-desktop"]
 
@@ -67,6 +71,11 @@ class Observer:
 
     def note(self, text: str) -> None:
         """One sentence for the user."""
+
+
+def no_journal() -> "Journal | None":
+    """What is displaced here cannot be taken back."""
+    return None
 
 
 class MassDelete(Exception):
