@@ -10,7 +10,7 @@ ARGS   ?=
 # A worker for each processor; whoever is done takes tests from another.
 WORKERS := -n auto --dist worksteal
 
-.PHONY: demo test test-mp test-slow test-all check lint types fix pyright bench venv board clean dist
+.PHONY: demo test test-mp test-slow test-all sim check lint types fix pyright bench venv board clean dist
 
 demo: venv
 	$(BIN)/cradle demo $(ARGS)
@@ -27,6 +27,12 @@ test-slow: venv
 
 test-all: venv
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -q $(WORKERS) -m "not hardware" $(ARGS)
+
+# Random worlds in virtual time; a seed that fails is shrunk to the shortest script. One of them: FIRST=seed SEEDS=1
+SEEDS ?= 1000
+FIRST ?= 0
+sim: venv
+	$(BIN)/python -m cradle_testing.sim --seeds $(SEEDS) --first $(FIRST)
 
 check: lint types test
 

@@ -1,160 +1,244 @@
-"""Random worlds: users who edit, sessions that are cut, desktops that lose their power, all out of one seed.
+"""Does a script (`cradle_testing.script`) in a world, and says what must be true then.
 
-`Chaos(world, seed).run(steps)` does it; the world's own checks and `check_nothing_lost` say what must be true then.
 What a user writes is a token that no two writes share, so that it can be looked for wherever it may have gone.
+Everything is the real engine, session, agent and their metadata; clocks are turned, so it takes no time.
 """
 
-import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from cradle_desktop.errors import RequestFailed
+from cradle_protocol.errors import NO_STORE
+from cradle_protocol.provider.store import StoreError
 from cradle_testing.pair import Cut
+from cradle_testing.scenes import failing
+from cradle_testing.script import DIRECTORIES, During, Edit, Script, Session, Trouble
 from cradle_testing.stores import MemoryStore
-from cradle_testing.worlds import Desk, PowerCut, World
+from cradle_testing.worlds import Desk, Device, PowerCut, World
 
-FILES = ["a", "b", "c", "d/a", "d/b", "e/a", "e/d/a"]
-DIRECTORIES = ["d", "e", "e/d"]
-MODES = (0o600, 0o640, 0o755)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.sync.report import Direction
 
-# Shares of the kinds of step; what is left is a session.
-EDITS = 0.55
-# Share of sessions that meet a fault.
-FAULTS = 0.3
-# Few sessions of a world move more bytes, or commit more often.
-LATEST_CUT, LATEST_CRASH = 1500, 6
+DIRECTIONS: "tuple[Direction, ...]" = ("both", "to-device", "to-desktop")
+# Seconds: an edit during a session is never in the very tick of the clock in which the session looked.
+TICK = 0.001
+DEEPEST = 4  # parts of a path that a rename makes
 
 
-class Chaos:
-    """The steps of one seed in one world. `log` tells what was done, for whoever has to find out why."""
+def is_directory(store: MemoryStore, path: str) -> bool:
+    """Is there a directory?"""
+    return path in store.objects and store.objects[path].content is None
 
-    def __init__(self, world: World, seed: int, faults: bool = True, directories: bool = True) -> None:
-        self.world, self.random, self.faults = world, random.Random(seed), faults
-        self.paths = FILES if directories else FILES[:3]
-        self.directories = directories
+
+def is_file(store: MemoryStore, path: str) -> bool:
+    """Is there a file?"""
+    return path in store.objects and store.objects[path].content is not None
+
+
+def below(store: MemoryStore, path: str) -> "list[str]":
+    """An object and all that lies in it."""
+    return [p for p in store.objects if p == path or p.startswith(path + "/")]
+
+
+def has_place_for(store: MemoryStore, path: str) -> bool:
+    """Is everything above a path a directory, or not there?"""
+    above = ["/".join(path.split("/")[:n]) for n in range(1, path.count("/") + 1)]
+    return not any(is_file(store, p) for p in above)
+
+
+class Users:
+    """They edit the stores of a world. written: all tokens; gone: those that a user's own hand or a power cut ended."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
         self.written: set[bytes] = set()
         self.gone: set[bytes] = set()
-        self.log: list[str] = []
-        self._token = 0
 
-    def run(self, steps: int) -> None:
-        """Do so many steps."""
-        for _ in range(steps):
-            if self.random.random() < EDITS:
-                self._edit(self.random.choice(self.world.names))
-            else:
-                self._session()
+    def edit(self, edit: Edit) -> None:
+        """Do it, if it is possible there."""
+        store = self.world[edit.name].store
+        store.advance(edit.wait)
+        if edit.kind == "delete":
+            self._delete(store, edit.path)
+        elif edit.kind == "chmod" and edit.path in store.objects and store.modes:
+            store.chmod(edit.path, int(edit.more))
+        elif edit.kind == "move":
+            self._move(store, edit.path, str(edit.more))
+        elif has_place_for(store, edit.path):
+            self._make(store, edit)
 
-    # -- users
+    def _make(self, store: MemoryStore, edit: Edit) -> None:
+        if edit.kind == "swap":
+            self._delete(store, edit.path)
+        if edit.kind == "mkdir" or (edit.kind == "swap" and edit.path not in DIRECTORIES):
+            if edit.path not in store.objects:
+                store.mkdir(edit.path)
+        elif edit.kind in ("write", "swap") and not is_directory(store, edit.path):
+            self._overwrite(store, edit.path)
+            token = b"token %d" % int(edit.more)
+            self.written.add(token)
+            store.write(edit.path, token)
 
-    def _edit(self, name: str) -> None:
-        store = self.world[name].store
-        store.advance(self.random.choice((0, 0, 3, 60)))
-        kind = self.random.random()
-        path = self.random.choice(self.paths)
-        if kind < 0.15:
-            self._move(name, store)
-        elif kind < 0.25 and self.directories:
-            self._edit_directory(name, store)
-        elif kind < 0.4:
-            self._delete(name, store, path)
-        elif kind < 0.5:
-            self._chmod(name, store, path)
-        else:
-            self._write(name, store, path)
-
-    def _write(self, name: str, store: MemoryStore, path: str) -> None:
-        above = ["/".join(path.split("/")[:n]) for n in range(1, path.count("/") + 1)]
-        if any(p in store.objects and store.objects[p].content is not None for p in above):
-            return
-        if path in store.objects and store.objects[path].content is None:
-            return
-        self._token += 1
-        token = b"token %d" % self._token
-        self._overwrite(store, path)
-        self.written.add(token)
-        store.write(path, token)
-        self.log.append(f"{name} write {path} {self._token}")
-
-    def _delete(self, name: str, store: MemoryStore, path: str) -> None:
-        for inside in [p for p in store.objects if p == path or p.startswith(path + "/")]:
+    def _delete(self, store: MemoryStore, path: str) -> None:
+        for inside in below(store, path):
             self._overwrite(store, inside)
         store.delete(path)
-        self.log.append(f"{name} delete {path}")
 
-    def _chmod(self, name: str, store: MemoryStore, path: str) -> None:
-        if path in store.objects:
-            mode = self.random.choice(MODES)
-            store.chmod(path, mode)
-            self.log.append(f"{name} chmod {path} {mode:o}")
-
-    def _edit_directory(self, name: str, store: MemoryStore) -> None:
-        path = self.random.choice(DIRECTORIES)
-        if self.random.random() < 0.5:
-            self._delete(name, store, path)
-        elif path not in store.objects and all(
-            store.objects[p].content is None for p in (path.split("/")[0],) if p in store.objects
-        ):
-            store.mkdir(path)
-            self.log.append(f"{name} mkdir {path}")
-
-    def _move(self, name: str, store: MemoryStore) -> None:
-        pool = self.paths + (DIRECTORIES if self.directories else [])
-        old, new = self.random.sample(pool, 2)
-        both_kind = (old in DIRECTORIES) == (new in DIRECTORIES)
+    def _move(self, store: MemoryStore, old: str, new: str) -> None:
         parent = new.rpartition("/")[0]
         inside = new.startswith(old + "/") or old.startswith(new + "/")
-        if not both_kind or inside or old not in store.objects or (parent and parent not in store.objects):
+        if inside or old not in store.objects or (parent and not is_directory(store, parent)):
             return
-        if new in DIRECTORIES and new in store.objects:
+        if new in store.objects and (is_directory(store, old) or is_directory(store, new)):
             return
-        names = {new + p[len(old) :] for p in store.objects if p == old or p.startswith(old + "/")}
-        if not names <= set(FILES + DIRECTORIES):
-            return
-        self._overwrite(store, new)
-        store.rename(old, new)
-        self.log.append(f"{name} move {old} {new}")
+        if max(p.count("/") for p in below(store, old)) - old.count("/") + new.count("/") < DEEPEST:
+            self._overwrite(store, new)
+            store.rename(old, new)
 
     def _overwrite(self, store: MemoryStore, path: str) -> None:
         """A user's own hand ended this content here."""
-        if path in store.objects and store.objects[path].content is not None:
+        if is_file(store, path):
             self.gone.add(store.read(path))
+
+    def lose_power(self, machine: "Desk | Device") -> None:
+        """A power cut takes what the user wrote since the disk was last flushed: nobody promised that."""
+        store = machine.store
+        kept = {one.content for one in store.durable.values() if one.content is not None}
+        self.gone |= {one.content for one in store.objects.values() if one.content is not None} - kept
+        machine.restart()
+
+
+class Chaos:
+    """One script in one world, made in a folder that is empty."""
+
+    def __init__(self, folder: Path, script: Script) -> None:
+        modes = {name: name not in script.modeless for name in script.desktops + script.devices}
+        self.world = World(folder, script.desktops, script.devices, modes, script.batch_items)
+        self.script, self.users = script, Users(self.world)
+
+    def run(self) -> None:
+        """Do it, and check what must be true in the end."""
+        for step in self.script.steps:
+            if isinstance(step, Edit):
+                self.users.edit(step)
+            elif isinstance(step, Trouble):
+                self._trouble(step)
+            else:
+                self._session(step)
+        self.check()
+
+    # -- between the sessions
+
+    def _trouble(self, trouble: Trouble) -> None:
+        machine, store = self.world[trouble.name], self.world[trouble.name].store
+        if trouble.kind == "restart":
+            self.users.lose_power(machine)
+        elif trouble.kind == "fill":
+            held = sum(len(one.content or b"") for one in store.objects.values())
+            store.full = None if trouble.more < 0 else held + trouble.more
+        elif trouble.kind == "away":
+            store.ends_after = trouble.more
+        elif trouble.kind == "wipe":
+            self.world.desks[trouble.name].forget_everything()
+        elif trouble.kind == "heal":
+            self._heal(store)
+        else:
+            getattr(store, trouble.kind)[trouble.path] = trouble.more
+
+    @staticmethod
+    def _heal(store: MemoryStore) -> None:
+        store.full = store.ends_after = None
+        for switch in (store.failing, store.failing_reads, store.failing_writes, store.hidden):
+            switch.clear()
 
     # -- sessions
 
-    def _session(self) -> None:
-        desktop, device = self.random.choice(self.world.desktops), self.random.choice(self.world.devices)
-        policy = self.random.choice(("desktop", "device", "skip") if self.faults else ("desktop", "device"))
-        cut = crash = None
-        if self.faults and self.random.random() < FAULTS:
-            if self.random.random() < 0.5:
-                cut = self.random.randint(0, LATEST_CUT)
-            else:
-                crash = self.random.randint(1, LATEST_CRASH)
-        self.log.append(f"sync {desktop} {device} {policy} cut={cut} crash={crash}")
-        self._sync(self.world.desks[desktop], desktop, device, policy, cut, crash)
-
-    def _sync(self, desk: Desk, desktop: str, device: str, policy: str, cut: "int | None", crash: "int | None") -> None:
-        desk.meta.crash_before_commit = crash or 0
+    def _session(self, session: Session) -> None:
+        desk, board = self.world.desks[session.desktop], self.world.boards[session.device]
+        desk.meta.crash_before_commit = session.crash
+        lost = PowerCut()
         try:
-            self.world.sync(desktop, device, policy=policy, cut_after=cut)  # type: ignore[arg-type]
+            with self._edits(session.during), self._flushes(board.store, session.flush, lost):
+                self._sync(session)
         except Cut:
             pass
-        except PowerCut:
-            self.log.append(f"  {desktop} lost its power")
-            self.written_since_sync(desk)
-            desk.restart()
+        except (StoreError, RequestFailed) as error:
+            if desk.store.ends_after is None and board.store.ends_after is None:
+                raise
+            assert error.status == NO_STORE, error
+        except PowerCut as power:
+            self.users.lose_power(board if power is lost else desk)
         desk.meta.crash_before_commit = 0
 
-    def written_since_sync(self, desk: Desk) -> None:
-        """A power cut takes what the user wrote since the disk was last flushed: nobody promised that."""
-        kept = {one.content for one in desk.store.durable.values() if one.content is not None}
-        there = {one.content for one in desk.store.objects.values() if one.content is not None}
-        self.gone |= there - kept
+    def _sync(self, session: Session) -> None:
+        self.world.sync(
+            session.desktop,
+            session.device,
+            policy=session.policy,
+            cut_after=session.cut,
+            direction=session.direction,
+            decisions=dict(session.decisions),
+        )
+
+    @staticmethod
+    @contextmanager
+    def _flushes(store: MemoryStore, number: int, lost: PowerCut) -> Iterator[None]:
+        """The device loses its power when it has flushed so often."""
+        if number:
+            store.sync = failing(store.sync, number, lost, before=False)  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            vars(store).pop("sync", None)
+
+    @contextmanager
+    def _edits(self, during: "tuple[During, ...]") -> Iterator[None]:
+        """Users edit some stores while the engine looks at them or acts on them."""
+        for one in during:
+            self._arm(one)
+        try:
+            yield
+        finally:
+            for one in during:
+                store = self.world[one.name].store
+                store.on_install = store.on_remove = store.on_open = None
+                store.on_scan = None
+
+    def _arm(self, during: During) -> None:
+        """An edit looks at nothing, so none meets another."""
+        store, edits, looks = self.world[during.name].store, list(during.edits), during.look
+
+        def look(identity: str = "", reading: bool = False) -> None:
+            nonlocal looks
+            looks -= 1
+            # While something is read, a scan may be going on, which would miss what a delete took away.
+            if looks >= 0 or not edits or (reading and edits[0].kind != "write"):
+                return
+            store.advance(TICK)
+            self.users.edit(edits.pop(0))
+            store.advance(TICK)
+
+        store.on_install = store.on_remove = store.on_scan = look
+        store.on_open = lambda identity: look(identity, reading=True)
 
     # -- what must be true
 
     def check(self) -> None:
-        """Everybody equal and at rest, and no write lost that no user's own hand has ended."""
+        """When all is healed: everybody equal and at rest, and no write lost that no user's own hand has ended."""
+        for name in self.world.names:
+            self._heal(self.world[name].store)
         self.world.settle_and_check()
         kept = {one.content for name in self.world.names for one in self.world[name].store.objects.values()}
-        kept |= set(self.world.losers())
-        lost = self.written - self.gone - kept
+        lost = self.users.written - self.users.gone - kept - set(self.world.losers())
         assert not lost, f"lost: {sorted(lost)}"
+        for direction in DIRECTIONS:
+            self._nothing_moves(direction)
+
+    def _nothing_moves(self, direction: "Direction") -> None:
+        for desktop in self.world.desktops:
+            for device in self.world.devices:
+                result = self.world.sync(desktop, device, direction=direction)
+                moved = result.to_desktop.total() + result.to_device.total() + result.conflicts
+                assert moved == 0 and not result.skipped, f"moved: {direction} {desktop} {device} {result}"

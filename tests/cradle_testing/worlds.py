@@ -14,7 +14,7 @@ from cradle_desktop.sync.engine import preview, synchronize
 from cradle_desktop.sync.plan import Plan
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, no_journal
 from cradle_protocol.provider.store import Reader
-from cradle_protocol.sync.item import item_id
+from cradle_protocol.sync.item import IMPLIED, item_id
 from cradle_protocol.sync.memory import MemoryMetadata
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import is_file
@@ -234,7 +234,7 @@ class World:
 
     @staticmethod
     def _check_metadata(meta: Metadata, store: MemoryStore) -> None:
-        living = {item.identity for item in meta.items() if not item.dead}
+        living = {item.identity for item in meta.items() if not item.dead or item.flags & IMPLIED}
         assert living == set(store.objects)
         for item in meta.items():
             for version in item.versions:

@@ -1,0 +1,239 @@
+"""Scripts: what users, machines and desktops do in one random world, as data, all out of one seed.
+
+A script looks at no world, so any step of it can be left out and the rest means the same. What is not possible when
+its turn comes (a write into a directory that is a file) is not done. `chaos.Chaos` does a script; `sim` is the command.
+"""
+
+import random
+from collections.abc import Collection
+from typing import NamedTuple
+
+from cradle_protocol.errors import CHANGED, READ_ONLY, UNREADABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.sync.report import Direction, Policy
+
+DESKTOPS, DEVICES = ("D1", "D2", "D3"), ("R1", "R2", "R3")
+FILES = ("a", "b", "c", "d/a", "d/b", "e/a", "e/b", "e/d/a")
+DIRECTORIES = ("d", "e", "e/d")
+NAMES = FILES + DIRECTORIES
+MODES = (0o600, 0o640, 0o755)
+
+# What a script may have beside users, files and whole sessions.
+DIRS = "directories"  # users make, move and delete directories too
+KINDS = "kinds"  # a file comes to be where a directory was, and the reverse
+CUTS = "cuts"  # links are cut, desktops and devices lose their power in a session
+ASK = "ask"  # conflicts wait, and are decided later
+ONE_WAY = "one way"  # some syncs go one way only
+RESTARTS = "restarts"  # any machine loses its power between the sessions
+FAILING = "failing"  # objects cannot be read or written, until that heals
+FULL = "full"  # disks are full, until they are emptied
+DURING = "during"  # users edit while a session runs
+MODELESS = "modeless"  # some stores keep no modes
+AWAY = "away"  # a store goes away while it is scanned, until it is back
+WIPED = "wiped"  # a desktop loses its database
+FEATURES = (DIRS, KINDS, CUTS, ASK, ONE_WAY, RESTARTS, FAILING, FULL, DURING, MODELESS, AWAY, WIPED)
+
+# Shares of the kinds of step; what is left is a session.
+EDITS, TROUBLE = 0.55, 0.15
+# Shares of sessions that meet a fault, of conflicts that a user decided, of stores that are edited during a session,
+# of stores without modes; of features that a script has.
+FAULTS, DECIDED, EDITED, WITHOUT_MODES, FEATURED = 0.3, 0.4, 0.6, 0.4, 0.7
+# Few sessions of a world move more bytes, commit more often, flush a device more often, look at a store more often.
+LATEST_CUT, LATEST_CRASH, LATEST_FLUSH, LATEST_LOOK = 1500, 6, 6, 5
+# Bytes that are left on a full disk: less than four tokens.
+LEFT = (0, 10, 30)
+LATEST_END = 4  # objects that a scan sees before the store goes away
+# Seconds between two edits: none, more than the racy rule looks at, a pause.
+WAITS = (0, 0, 3, 60)
+SHORTEST, LONGEST = 12, 40  # steps
+SIZES = (1, 1, 1, 2, 2, 3)  # how many desktops, how many devices
+KNOWN = 0.7  # share of scripts that begin with files that everybody has
+
+
+class Edit(NamedTuple):
+    """A user at one store. kind: write, delete, chmod, mkdir, swap (a file for a directory or the reverse), move.
+
+    more  number of the token that is written, the mode, or the path that it is moved to
+    wait  seconds that pass before
+    """
+
+    name: str
+    kind: str
+    path: str
+    more: "int | str" = 0
+    wait: float = 0
+
+
+class Trouble(NamedTuple):
+    """A machine between two sessions. kind: restart, wipe (the database of a desktop), fill (more: bytes that are left,
+    -1: no limit), away (more: objects that a scan sees before), heal, or the name of a switch of `MemoryStore` that
+    makes a path fail (more: the status)."""
+
+    name: str
+    kind: str
+    path: str = ""
+    more: int = 0
+
+
+class During(NamedTuple):
+    """Edits while a session looks at one store or acts on it: from this look on, one a look."""
+
+    name: str
+    look: int
+    edits: "tuple[Edit, ...]"
+
+
+class Session(NamedTuple):
+    """A sync of two. Each fault is counted from its start, 0 or None: it does not come.
+
+    cut    bytes until the link is cut
+    crash  commit at which the desktop loses its power
+    flush  flush of the device's store after which the device loses its power
+    """
+
+    desktop: str
+    device: str
+    policy: "Policy" = "desktop"
+    direction: "Direction" = "both"
+    decisions: "tuple[tuple[str, str], ...]" = ()
+    cut: "int | None" = None
+    crash: int = 0
+    flush: int = 0
+    during: "tuple[During, ...]" = ()
+
+
+Step = Edit | Trouble | Session
+
+
+class Script(NamedTuple):
+    """A world and what happens in it."""
+
+    desktops: "tuple[str, ...]"
+    devices: "tuple[str, ...]"
+    modeless: "tuple[str, ...]"
+    batch_items: int
+    steps: "tuple[Step, ...]"
+
+    def __str__(self) -> str:
+        world = f"{' '.join(self.desktops + self.devices)}, batches of {self.batch_items}"
+        without = f", without modes: {' '.join(self.modeless)}" if self.modeless else ""
+        return "\n    ".join([world + without, *map(str, self.steps)])
+
+
+class Author:
+    """Writes the script of a seed. features: None for a choice by the seed."""
+
+    def __init__(self, seed: int, features: "Collection[str] | None" = None) -> None:
+        self.random = random.Random(seed)
+        self.features = features
+        if features is None:
+            self.features = {one for one in FEATURES if self.random.random() < FEATURED}
+        self.tokens = 0
+
+    def script(self) -> Script:
+        """All of it."""
+        self.desktops = DESKTOPS[: self.random.choice(SIZES)]
+        self.devices = DEVICES[: self.random.choice(SIZES)]
+        self.names = self.desktops + self.devices
+        modeless = tuple(n for n in self.names if MODELESS in self._has() and self.random.random() < WITHOUT_MODES)
+        steps = self._known() if self.random.random() < KNOWN else []
+        steps += [self._step() for _ in range(self.random.randint(SHORTEST, LONGEST))]
+        return Script(self.desktops, self.devices, modeless, self.random.choice((1000, 2)), tuple(steps))
+
+    def _known(self) -> "list[Step]":
+        """Files that everybody has from the start, at rest."""
+        first = len(FILES) if DIRS in self._has() else 3
+        steps: list[Step] = [Edit("D1", "write", path, k + 1, 3) for k, path in enumerate(FILES[:first])]
+        self.tokens = first
+        for _ in range(2):
+            steps += [Session(desktop, device) for desktop in self.desktops for device in self.devices]
+        return steps
+
+    def _has(self) -> "Collection[str]":
+        assert self.features is not None
+        return self.features
+
+    def _step(self) -> Step:
+        kind = self.random.random()
+        if kind < EDITS:
+            return self._edit(self.random.choice(self.names))
+        if kind < EDITS + TROUBLE and (troubles := self._troubles()):
+            return self._trouble(self.random.choice(self.names), self.random.choice(troubles))
+        return self._session()
+
+    # -- users
+
+    def _edit(self, name: str) -> Edit:
+        pick, kind, wait = self.random.choice, self.random.random(), self.random.choice(WAITS)
+        paths = FILES if DIRS in self._has() else FILES[:3]
+        if kind < 0.25:
+            old, new = self.random.sample(NAMES if DIRS in self._has() else paths, 2)
+            return Edit(name, "move", old, new, wait)
+        if kind < 0.35 and DIRS in self._has():
+            return Edit(name, pick(("mkdir", "delete")), pick(DIRECTORIES), 0, wait)
+        if kind < 0.45:
+            return Edit(name, "delete", pick(paths), 0, wait)
+        if kind < 0.52:
+            return Edit(name, "chmod", pick(paths), pick(MODES), wait)
+        self.tokens += 1
+        if kind < 0.58 and KINDS in self._has():
+            return Edit(name, "swap", pick(NAMES), self.tokens, wait)
+        return Edit(name, "write", pick(paths), self.tokens, wait)
+
+    # -- between the sessions
+
+    def _troubles(self) -> "list[str]":
+        kinds = {RESTARTS: ["restart"], FULL: ["fill"], FAILING: ["failing", "heal"], AWAY: ["away", "heal"]}
+        kinds[WIPED] = ["wipe"]
+        return [kind for feature, several in kinds.items() if feature in self._has() for kind in several]
+
+    def _trouble(self, name: str, kind: str) -> Trouble:
+        pick = self.random.choice
+        if kind == "fill":
+            return Trouble(name, kind, "", pick((-1, *LEFT)))
+        if kind == "wipe":
+            return Trouble(pick(self.desktops), kind)
+        if kind == "away":
+            return Trouble(name, kind, "", self.random.randint(0, LATEST_END))
+        if kind == "failing":
+            switch = pick(("failing", "failing_reads", "failing_writes", "hidden"))
+            return Trouble(name, switch, pick(NAMES), pick((UNREADABLE, CHANGED, READ_ONLY)))
+        return Trouble(name, kind)
+
+    # -- sessions
+
+    def _session(self) -> Session:
+        pick, has = self.random.choice, self._has()
+        policies: list[Policy] = ["desktop", "device"]
+        policies += ["skip"] if CUTS in has else []
+        policies += ["ask"] if ASK in has else []
+        directions: list[Direction] = ["both", "both", "both", "to-device", "to-desktop"]
+        session = Session(
+            pick(self.desktops), pick(self.devices), pick(policies), pick(directions) if ONE_WAY in has else "both"
+        )
+        if session.policy == "ask":
+            decided = [path for path in NAMES if self.random.random() < DECIDED]
+            session = session._replace(decisions=tuple((path, pick(("desktop", "device", "both"))) for path in decided))
+        if CUTS in has and self.random.random() < FAULTS:
+            session = self._fault(session)
+        if DURING in has:
+            during = [self._during(name) for name in self.names if self.random.random() < EDITED]
+            session = session._replace(during=tuple(during))
+        return session
+
+    def _fault(self, session: Session) -> Session:
+        number = self.random.randint
+        kind = number(0, 2)
+        if kind == 0:
+            return session._replace(cut=number(0, LATEST_CUT))
+        return (
+            session._replace(crash=number(1, LATEST_CRASH))
+            if kind == 1
+            else session._replace(flush=number(1, LATEST_FLUSH))
+        )
+
+    def _during(self, name: str) -> During:
+        edits = tuple(self._edit(name)._replace(wait=0) for _ in range(self.random.randint(1, 3)))
+        return During(name, self.random.randint(0, LATEST_LOOK), edits)
