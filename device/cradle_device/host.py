@@ -45,6 +45,7 @@ _FLAGS_AT, _LENGTH_AT, _STAMP_AT = 24, 25, 27
 _DEAD = 0x80
 _CRC_PART = 0x0FFFFFFF  # of a tag; the flags above it are zero for most items
 _RACY_TAG = int.from_bytes(tag_of(Item(b"", 0, "", NEVER, [], [], flags=RACY)), "big")
+_NO_TAG = tag_of(Item(b"", 0, "", NEVER, [], []))  # of an item without a stamp
 _NO_CRC = -1  # of an intent whose put never asks for it
 _LONGEST = 255  # bytes of a value
 _COUNTS = [bytes((count,)) for count in range(_LONGEST + 1)]
@@ -142,7 +143,7 @@ class HostMetadata(LogMetadata):
         for new, vector in news:
             if vector is not last:  # it is one for most of a batch
                 last, packed = vector, _vector(vector)
-            payloads.append(packed + new_head(new, 0) + new.core)
+            payloads.append(packed + _HEAD.pack(new.id, 0, _NO_TAG, 0, 0) + new.core)
         for (new, _), offset in zip(news, self._append_all(_INTENT, payloads), strict=True):
             self._intents[new.id] = offset, _NO_CRC
 
@@ -151,7 +152,7 @@ class HostMetadata(LogMetadata):
         records, intents, payloads = self._records, self._intents, []
         for new in news:
             self._oid += 1
-            head = new_head(new, self._oid)
+            head = _new_head(new, self._oid)
             records[new.id] = head + new.core
             payloads.append(head + _OFFSET.pack(intents[new.id][0]))
         self._append_all(_SHORT, payloads)
@@ -255,7 +256,7 @@ def packed_head(item: Item) -> bytes:
     return _HEAD.pack(item.id, item.oid, tag, flags, len(stamp)) + stamp
 
 
-def new_head(new: "NewItem", oid: int) -> bytes:
+def _new_head(new: "NewItem", oid: int) -> bytes:
     """The head of a new item, the same as `packed_head` makes of it."""
     stamp = new.stamp
     tag = crc32(stamp) & _CRC_PART
@@ -271,7 +272,7 @@ def new_core(version: "bytes | memoryview", content: bytes, mode: "bytes | memor
 
 def unpacked_new(new: "NewItem") -> Item:
     """A new item as any other."""
-    return unpacked(new_head(new, 0) + new.core)
+    return unpacked(_HEAD.pack(new.id, 0, _NO_TAG, 0, 0) + new.core)
 
 
 def packed_core(item: Item) -> bytes:

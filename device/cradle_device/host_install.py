@@ -10,6 +10,7 @@ from cradle_device.apply import Entry
 from cradle_device.conversation import WORK
 from cradle_device.host import unpacked_new
 from cradle_device.install import Installer, _in_order
+from cradle_protocol.errors import OK
 from cradle_protocol.provider.newfiles import NewFile, NewFiles
 
 TYPE_CHECKING = False
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cradle_device.conversation import Steps
     from cradle_device.host import HostMetadata
     from cradle_protocol.provider.store import ObjectStore
+    from cradle_protocol.sync.item import Item
     from cradle_protocol.sync.knowledge import Knowledge
     from cradle_protocol.sync.version import Vector
 
@@ -27,12 +29,17 @@ _STRIDE = 64
 
 
 class Newcomer(Entry, NewFile):
-    """A new file in a batch. `new` is None while it goes the short way; `id` and `core` are its item, packed."""
+    """A new file in a batch: id and rest of its item, packed. `new` is None while it goes the short way."""
+
+    # What an Entry has; there are thousands of these, and all but a few never have anything else.
+    new: "Item | None" = None
+    old: "Item | None" = None
+    status = OK
+    waiting = False
 
     def __init__(self, item_id: bytes, identity: str, name: str, size: int, mode: bytes, core: bytes) -> None:
-        Entry.__init__(self, None, None)
-        NewFile.__init__(self, identity, name, size, mode)
         self.id, self.core = item_id, core
+        NewFile.__init__(self, identity, name, size, mode)
 
     def give_up(self) -> None:
         """Go the general way from here."""

@@ -1,10 +1,10 @@
 """CPython only: a log that takes many records at once. The same file as `log.Log` writes, a third of its time."""
 
+from binascii import crc32
 from struct import Struct
 
 from cradle_device import system
 from cradle_device.log import TAIL, Log
-from cradle_protocol.compat import crc32
 
 _HEAD = Struct(">HB")
 _CRC = Struct(">I")

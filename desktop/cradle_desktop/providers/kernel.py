@@ -44,10 +44,7 @@ class Kernel:
         self._how = {flags: OpenHow(flags, 0, resolve) for flags in (WALK, LIST)}
         self._address = {flags: ctypes.addressof(how) for flags, how in self._how.items()}
         self._errno = ctypes.get_errno
-        if hasattr(libc, "renameat2"):
-            number, text = ctypes.c_int, ctypes.c_char_p
-            libc.renameat2.argtypes = [number, text, number, text, ctypes.c_uint]
-        else:
+        if not hasattr(libc, "renameat2"):  # no argtypes: int and bytes are what ctypes makes of them anyway, sooner
             self.no_replace = self.exchange = False
         self._libc = libc
         return libc

@@ -59,17 +59,19 @@ class FolderNewFiles(NewFiles):
         return True
 
     def show(self, files: "Sequence[NewFile]") -> None:
-        tmp = self._staging.fd()
+        folder, rename_new, tmp = self._folder, self._kernel.rename_new, self._staging.fd()
         for file in files:
             mode = mode_of(file.mode)
             try:
-                place = self._folder.near(file.identity)
-                if mode is not None and mode != self._mode:
+                place = folder.near(file.identity)
+                if mode is None:
+                    mode = self._mode
+                elif mode != self._mode:
                     os.chmod(file.name, mode, dir_fd=tmp)
-                self._kernel.rename_new(tmp, file.name, place.fd, place.name)
+                rename_new(tmp, file.name, place.fd, place.name)
             except (OSError, StoreError):
                 continue
-            file.stamp = self._stamp(place, file, self._mode if mode is None else mode)
+            file.stamp = self._stamp(place, file, mode)
 
     def _stamp(self, place: Place, file: NewFile, mode: int) -> bytes:
         """The stamp of what was put there; an edit that came right after it differs from it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NewFile:
-    """A file of which nothing is known yet at its identity. `stage` and then `show` fill in the last three.
+    """A file of which nothing is known yet at its identity. `stage` and `show` fill in the last three.
 
     name    of its stage, as `ObjectStore.stage` wants it
     size    bytes of content
@@ -27,13 +27,12 @@ class NewFile:
     racy    could an edit leave the same stamp?
     """
 
-    __slots__ = ("identity", "mode", "name", "racy", "sealed", "size", "stamp")
+    sealed = 0
+    stamp = b""
+    racy = False
 
     def __init__(self, identity: str, name: str, size: int, mode: bytes) -> None:
         self.identity, self.name, self.size, self.mode = identity, name, size, mode
-        self.sealed = 0
-        self.stamp = b""
-        self.racy = False
 
 
 class NewFiles:
