@@ -7,6 +7,7 @@ It owns the state of one CRADLE_HOME and opens everything else for as long as on
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 
 from cradle_desktop.boundary import sentences
 from cradle_desktop.config import default_store, open_state, store_location
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from cradle_desktop.pairing import Pairing
     from cradle_desktop.sync.plan import Plan
     from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
+    from cradle_desktop.undo.back import Outcome as Undone
+    from cradle_desktop.undo.journal import Journal
     from cradle_hardware.link import LinkInfo
 # The largest number that the state database can hold.
 MOST_CONFLICTS = 2**63 - 1
@@ -238,6 +241,7 @@ class ServiceManager:
         from cradle_desktop.sync.report import MassDelete as Guard
 
         begun, results, conflicts = time.monotonic(), [], self.conflicts
+        journals: list[Journal] = []
         with self._open(partner) as types, self.connect(partner) as connection:
             connection.on_silence = lambda seconds: observer.note(
                 f"{partner.name} has been at work for {seconds:.0f} s"
@@ -247,7 +251,8 @@ class ServiceManager:
                 options = self._options(partner, one.enabled, max_delete)
                 with sentences(one.enabled.location):
                     try:
-                        results.append(synchronize(connection, one.store, one.meta, conflicts, options, observer))
+                        keep = partial(self._journal, partner.name, one, journals)
+                        results.append(synchronize(connection, one.store, one.meta, conflicts, options, observer, keep))
                     except Guard as error:
                         raise MassDelete(str(error)) from error
         with sentences():
@@ -255,7 +260,41 @@ class ServiceManager:
             waiting = conflicts.count(partner.name)
         for gone in conflicts.dropped:
             observer.note(f"the kept version of {gone.identity} (conflict {gone.number}) was dropped: no room was left")
+        for journal in journals:
+            _tell(journal, observer)
         return Report(partner.name, results, waiting, time.monotonic() - begun)
+
+    def _journal(self, partner: str, one: OpenType, opened: "list[Journal]") -> "Journal | None":
+        """What is displaced in a store is noted there, if the store can keep it."""
+        from cradle_desktop.undo.journal import Journal
+        from cradle_protocol.provider.keeping import KeepingStore
+
+        if not isinstance(one.store, KeepingStore):
+            return None
+        opened.append(Journal(self._database, one.store, partner, one.enabled.location, load().undo))
+        return opened[-1]
+
+    def undo(self, name: str, type_name: str | None) -> "list[tuple[str, Undone | None]]":
+        """Take back what the last sync with a partner overwrote and deleted here, in one type or in all.
+
+        Per type what was done, None where there is nothing to take back.
+        """
+        from cradle_desktop.undo.back import take_back
+
+        partner = self.partner(name)
+        chosen = [one for one in partner.types if type_name in (None, one.type)]
+        if not chosen:
+            names = ", ".join(one.type for one in partner.types) or "none"
+            raise Usage(f"{type_name or 'nothing'} is not enabled with {partner.name}; enabled: {names}")
+        done = []
+        contents = self.conflicts.contents
+        for enabled in chosen:
+            with ExitStack() as stack:
+                one = self._open_type(stack, enabled)
+                with sentences(f"the store {enabled.location}"):
+                    journal = self._journal(partner.name, one, [])
+                    done.append((enabled.type, None if journal is None else take_back(journal, contents)))
+        return done
 
     def preview(self, partner: Partnership) -> "list[tuple[str, Plan]]":
         """The plan of each enabled type, and nothing else."""
@@ -299,6 +338,15 @@ class ServiceManager:
         if max_delete is not None:
             options.max_delete = max_delete
         return options
+
+
+def _tell(journal: "Journal", observer: "Observer") -> None:
+    """What a sync could not keep, and what it let go to keep the rest."""
+    for identity in journal.large:
+        observer.note(f"{identity} cannot be brought back by 'cradle undo': what it was does not fit")
+    if journal.dropped:
+        some = "1 object" if journal.dropped == 1 else f"{journal.dropped} objects"
+        observer.note(f"what 'cradle undo' kept of {some} from earlier syncs was dropped: it was too old or too much")
 
 
 def ports_in_sight() -> "list[LinkInfo]":

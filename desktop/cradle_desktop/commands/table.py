@@ -127,6 +127,10 @@ COMMANDS = [
         Argument("number", type=int, metavar="N", help="number from `cradle conflicts`"),
         Argument("--take", required=True, choices=["desktop", "device", "both"], help="which version to have"),
     ]),
+    Command("undo", "undo:undo", "bring back what the last sync overwrote and deleted here; sync afterwards", [
+        _partner("name of the partner", optional=False),
+        Argument("--type", metavar="TYPE", help="an enabled object type (default: all)"),
+    ], json=True),
     Command("trace", "trace:run", "decode a captured conversation into readable lines", [
         Argument("file", metavar="FILE", help="a file that --capture wrote"),
     ]),

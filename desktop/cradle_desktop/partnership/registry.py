@@ -150,7 +150,7 @@ class Registry:
                     "agent = ? WHERE number = ?",
                     (chosen, device_name, key, address, certificate, agent, row[0]),
                 )
-                _rename_conflicts(connection, row[1], chosen)
+                _rename_elsewhere(connection, row[1], chosen)
         return self._there(self.by_device(device_id))
 
     def rename(self, name: str, new: str) -> Partnership:
@@ -160,7 +160,7 @@ class Registry:
             chosen = _free_name(connection, new, number)
             old = connection.execute("SELECT name FROM partnership WHERE number = ?", (number,)).fetchone()
             connection.execute("UPDATE partnership SET name = ? WHERE number = ?", (chosen, number))
-            _rename_conflicts(connection, old[0], chosen)
+            _rename_elsewhere(connection, old[0], chosen)
         return self._there(self.by_name(chosen))
 
     def remove(self, name: str) -> bool:
@@ -208,10 +208,11 @@ class Registry:
         return found
 
 
-def _rename_conflicts(connection: "sqlite3.Connection", old: str, new: str) -> None:
-    """What waits for a decision goes by the partner's name."""
+def _rename_elsewhere(connection: "sqlite3.Connection", old: str, new: str) -> None:
+    """What waits for a decision, and what can be undone, goes by the partner's name."""
     if new != old:
-        connection.execute("UPDATE conflict SET partner = ? WHERE partner = ?", (new, old))
+        for table in ("conflict", "act"):
+            connection.execute(f"UPDATE {table} SET partner = ? WHERE partner = ?", (new, old))
 
 
 def _free_name(connection: "sqlite3.Connection", wanted: str, number: int) -> str:

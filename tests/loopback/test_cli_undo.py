@@ -1,0 +1,45 @@
+"""`cradle undo` through the command line: real folders, real processes."""
+
+import os
+from pathlib import Path
+
+from loopback.rig import Pair
+
+
+def test_what_a_sync_overwrote_and_deleted_comes_back_and_travels(pair: Pair) -> None:
+    pair.fill({"a": b"one", "b/c": b"two", "d": b"three"})
+    pair.desktop.run("sync")
+    pair.fill(right={"a": b"edited there"})
+    os.unlink(pair.right / "b" / "c")
+    os.rmdir(pair.right / "b")
+    os.unlink(pair.right / "d")
+    pair.desktop.run("sync", "--max-delete", "100%")
+    assert pair.trees()[0] == {"a": b"edited there"}
+    (pair.left / "d").write_bytes(b"mine")
+    document = pair.desktop.run("undo", "--json", "kiosk", "--type", "files", expect=5).document()
+    [one] = document["types"]
+    assert (document["schema"], document["partner"], one["type"], one["of"]) == (1, "kiosk", "files", "sync")
+    assert one["restored"] == ["a", "b", "b/c"]
+    assert one["left"] == [{"item": "d", "reason": "it was changed since"}]
+    assert pair.trees()[0] == {"a": b"one", "b/": b"", "b/c": b"two", "d": b"mine"}
+    pair.desktop.run("sync")
+    assert pair.equal() and pair.trees()[1]["a"] == b"one"
+
+
+def test_what_undo_says(pair: Pair) -> None:
+    assert "kiosk files: no sync overwrote" in pair.desktop.run("undo", "kiosk").out
+    assert "contacts is not enabled with kiosk" in pair.desktop.run("undo", "kiosk", "--type", "contacts", expect=2).err
+    pair.fill({"a": b"one", "b": b"1" * 50})
+    pair.desktop.run("sync")
+    settings = Path(pair.desktop.home / "state" / "settings.toml")
+    settings.write_text("[undo]\nsize = 20\n")
+    pair.fill(right={"a": b"edited", "b": b"edited"})
+    said = pair.desktop.run("sync").err
+    assert "b cannot be brought back by 'cradle undo'" in said
+    done = pair.desktop.run("undo", "kiosk", expect=5)
+    assert done.out.startswith("kiosk files: 1 object as before the sync of ")
+    assert "left alone b: what it was is not kept any more" in done.out and "cradle sync kiosk" in done.err
+    assert pair.desktop.run("undo", "kiosk").out.startswith("kiosk files: 1 object as before the undo of ")
+    assert (pair.left / "a").read_bytes() == b"edited"
+    settings.write_text("[undo]\nsize = 'much'\n")
+    assert "settings.toml" in pair.desktop.run("sync", expect=1).err
