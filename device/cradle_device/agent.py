@@ -11,7 +11,7 @@ from cradle_device.metadata import LogMetadata
 from cradle_device.partnership import Partnerships
 from cradle_device.replica import Replica
 from cradle_protocol.compat import MICROPYTHON
-from cradle_protocol.errors import LocalError
+from cradle_protocol.errors import NOT_PAIRED, LocalError
 from cradle_protocol.wire.handshake import Identity
 
 TYPE_CHECKING = False
@@ -105,7 +105,7 @@ class Agent:
         for kind, handler in sync_handlers.HANDLERS + pairing.HANDLERS:
             self.handlers[kind] = handler
         self._observer = observer
-        self._code: Code | None = None
+        self.code: Code | None = None
         self._services: list[Service] = []
         self._listeners: list[tuple[Listener, Any]] = []
 
@@ -125,7 +125,7 @@ class Agent:
         """Serve a link that is connected; `errors` is what it raises when it ends. It is closed at its session's end.
 
         On a stream that is one too many the session is refused; where there is no room even for that, the link is
-        closed at once.
+        closed at once. A serial line on which nobody speaks takes no place.
         """
         service: Service
         if link.reliable:
@@ -137,7 +137,7 @@ class Agent:
 
             service = LineService(self, link, errors)
         self._services = [one for one in self._services if not one.closed]
-        if len(self._services) >= self.sessions + _HALLWAY:
+        if len([one for one in self._services if one.talk is not None]) >= self.sessions + _HALLWAY:
             service.close("too many connections")
         else:
             self._services.append(service)
@@ -184,27 +184,27 @@ class Agent:
         """(desktop id, name) of the paired desktops."""
         return self.partnerships.partners()
 
-    def forget(self, desktop_id: bytes) -> None:
-        """End a partnership from this side."""
+    def forget(self, desktop_id: bytes, asking: "Conversation | None" = None) -> None:
+        """End a partnership, and what sessions that desktop has but the one that asks for it."""
         self.partnerships.remove(desktop_id)
+        for service in self._services:
+            talk = service.talk
+            if talk is not None and talk is not asking and talk.desktop_id() == desktop_id:
+                talk.end(NOT_PAIRED, "the partnership was ended")
 
     if TYPE_CHECKING or not MICROPYTHON:  # a board has no SPAKE2: it pairs over a cable
 
         def allow_code(self, digits: str, seconds: int = pairing.CODE_SECONDS, tries: int = pairing.CODE_TRIES) -> None:
             """Open pairing by this code for a while. Needs the agent's `pake`."""
-            self._code = pairing.Code(digits, seconds, tries)
+            self.code = pairing.Code(digits, seconds, tries)
 
         def forbid_code(self) -> None:
             """No pairing by code from now on; also what follows a pairing."""
-            self._code = None
+            self.code = None
 
         def code_open(self) -> bool:
             """Can a desktop pair by code now?"""
-            return self.pake is not None and self._code is not None and self._code.open()
-
-        def take_code(self) -> "str | None":
-            """The code, for one try."""
-            return self._code.take() if self._code is not None else None
+            return self.pake is not None and self.code is not None and self.code.open()
 
     # -- what conversations ask
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from cradle_device.agent import Agent
     from cradle_device.apply import Batch
+    from cradle_device.pairing import Code
     from cradle_device.sync_handlers import Channel
 
     Event = tuple[Any, ...]
@@ -68,6 +69,7 @@ class Conversation:
         self.changed: set[str] = set()  # types of which the desktop is still to be told
         self._joined = bytearray()
         self.waiting = False  # for another session
+        self.code: "Code | None" = None  # that this desktop was asked to pair by
         self._steps: "Steps | None" = None
         self._request = 0
         self._buffer = bytearray(0)
@@ -102,6 +104,9 @@ class Conversation:
         except MemoryError:
             self._fail(LIMIT, "this device has not enough memory for that")
         except OSError as error:
+            for replica in self.agent.replicas.values():
+                if replica.holder is self:
+                    replica.unsettled()
             self._fail(NO_ROOM if error.errno == _ENOSPC else WRITE_FAILED, "its state directory: %s" % error)
         return WORK
 
@@ -116,6 +121,11 @@ class Conversation:
         self.channels = {}
         self.release()
         self.reason = self.reason or reason
+
+    def end(self, status: int, text: str) -> None:
+        """End the session from this side; the link follows when the desktop has been told."""
+        self.close(text)
+        self.session.close(status, text)
 
     def release(self) -> None:
         """Let other sessions open the types that this one has open no more."""
@@ -193,17 +203,22 @@ class Conversation:
     def peer_name(self) -> str:
         return self.session.peer.name if self.session.peer is not None else ""
 
+    def desktop_id(self) -> bytes:
+        return self.session.peer.id if self.session.peer is not None else b""
+
     def buffer(self) -> bytearray:
         """The one buffer for replies: as long as a part may be. It is free again after the next yield."""
         return self._buffer
 
-    def channel(self, number: int, writing: bool = False) -> "Channel":
-        """An open channel; `writing` refuses a preview. Raises RemoteError."""
+    def channel(self, number: int, writing: bool = False, closing: bool = False) -> "Channel":
+        """An open channel, fit for work unless it is `closing`; `writing` refuses a preview. Raises RemoteError."""
         found = self.channels.get(number)
         if found is None:
             raise RemoteError(BAD_MESSAGE, "channel %d is not open" % number)
         if writing and found.preview:
             raise RemoteError(NOT_ALLOWED, "channel %d is a preview: nothing can be changed on it" % number)
+        if not closing:
+            found.refresh()
         return found
 
     def free_channel(self) -> int:

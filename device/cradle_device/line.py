@@ -47,10 +47,19 @@ class LineService(Service):
         moved = self._read(now)
         if self.talk is not None and (machine.state != UP or machine.connection != self._connection):
             self._hang_up("the connection ended")
-            self._rest = self._input[:0]
         moved = self._take(now) or moved
         moved = self._work(now) or moved
-        return self._write(now) or moved
+        moved = self._write(now) or moved
+        if not moved and self.talk is not None and self._patience(now) <= 0:
+            machine.disconnect(now)
+            self._hang_up("the other end said nothing for too long")
+            moved = True
+        return moved
+
+    def _hang_up(self, reason: str) -> None:
+        super()._hang_up(reason)
+        self._rest = self._input[:0]
+        self._flash = False
 
     # -- in
 
@@ -61,6 +70,7 @@ class LineService(Service):
         count = self.link.read_into(self._input)
         if not count:
             return False
+        self._heard = now
         machine.receive_data(self._input[:count], now)
         machine.absorb()
         return True
@@ -153,10 +163,11 @@ class LineService(Service):
 
     def wants(self) -> "tuple[bool, bool, int | None]":
         due = self._machine.next_timer()
-        wait = None if due is None else max(0, ticks_diff(due, system.now_ms()))
+        now = system.now_ms()
+        waits = [] if due is None else [ticks_diff(due, now)]
         talk = self.talk
-        if talk is not None and talk.waiting:
-            wait = WAIT_MS if wait is None else min(wait, WAIT_MS)
-        elif talk is not None and not self._out and not talk.hungry() and not self._flash:
-            wait = 0
-        return True, len(self._frame) > 0, wait
+        if talk is not None:
+            waits.append(WAIT_MS if talk.waiting else self._patience(now))
+            if not talk.waiting and not self._out and not talk.hungry() and not self._flash:
+                waits.append(0)
+        return True, len(self._frame) > 0, max(0, min(waits)) if waits else None

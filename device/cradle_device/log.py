@@ -58,6 +58,7 @@ class Log:
         system.replace(self.path + ".new", self.path)
         self._file = system.open_private(self.path)
         self._base = len(MAGIC)
+        self._from = self._to = 0
 
     def close(self) -> None:
         """Close without flushing: what was not flushed may be lost, as in a power cut."""
@@ -72,7 +73,11 @@ class Log:
     def restart(self) -> None:
         """Drop every record."""
         self._begin()
-        self._filled = self._from = self._to = 0
+        self._filled = 0
+
+    def undo(self, offset: int) -> None:
+        """Drop the records from an offset on, which could not be made durable: the next ones take their place."""
+        self._base, self._filled = offset, 0
 
     def abandon(self) -> None:
         """Close and delete the file."""
@@ -167,10 +172,26 @@ class Log:
             size = self._sound(offset)
             if not size:
                 self.torn = True
+                self._torn_at = offset
                 return
             kind, buffer, start, end = self.read(offset)
             yield offset, kind, buffer, start, end
             offset += size
+
+    def beyond(self, kind: int, size: int) -> "Iterator[int]":
+        """Offsets of sound records of this kind and size of payload behind the place where `replay` found damage."""
+        head = bytes((size >> 8, size & 0xFF, kind))
+        offset = self._torn_at + 1
+        while offset < self._base:
+            start = self._load(offset, HEAD)
+            found = self._window.find(head, start, start + self._to - offset)
+            if found < 0:
+                offset = max(self._to - HEAD, offset) + 1
+                continue
+            offset += found - start
+            if self._sound(offset):
+                yield offset
+            offset += 1
 
     def _sound(self, offset: int) -> int:
         """Size of the record at an offset on file; 0 if it is cut short or damaged."""
@@ -197,6 +218,8 @@ class Log:
         successor.flush()
         successor.close()
         self._file.close()
-        system.replace(successor.path, self.path)
-        self._filled = 0
-        self._open()
+        try:
+            system.replace(successor.path, self.path)
+        finally:
+            self._filled = 0
+            self._open()

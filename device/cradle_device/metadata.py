@@ -375,7 +375,7 @@ class LogMetadata(Metadata):
                 self._log.restart()
 
     def _lost_ticks(self) -> bool:
-        """Is there a later commit behind the damage? No power cut leaves that: partners may know ticks that are lost."""
+        """Is there a later commit behind the damage? No power cut leaves that; partners may know what is lost."""
         log = self._log
         for offset in log.beyond(_COMMIT, _BOOKS):
             _, buffer, start, _ = log.read(offset)

@@ -1,7 +1,8 @@
 """The device's side of pairing: its decisions when a desktop says hello, wants a code or gives a key. Keeps no key."""
 
-from cradle_device import system
-from cradle_protocol.compat import MICROPYTHON, ticks_diff
+import time
+
+from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import NO_ENTROPY, NOT_ALLOWED, WRITE_FAILED, LocalError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
@@ -18,23 +19,22 @@ if TYPE_CHECKING:
 # A six-digit code is guessed by chance once in 200,000 pairings with these two (design 7).
 CODE_SECONDS = 300
 CODE_TRIES = 5
+_NO_CODE = "no pairing code is open: have the device show a new one"
 
 
 class Code:
-    """A pairing code that is open for some time and some tries."""
+    """A pairing code that is open for some time and some tries. CPython only: a board has no SPAKE2."""
 
     def __init__(self, digits: str, seconds: int = CODE_SECONDS, tries: int = CODE_TRIES) -> None:
         self._digits, self._tries = digits, tries
-        self._since, self._for = system.now_ms(), seconds * 1000
+        self._until = time.monotonic() + seconds
 
     def open(self) -> bool:
         """Can it still be used?"""
-        return self._tries > 0 and 0 <= ticks_diff(system.now_ms(), self._since) < self._for
+        return self._tries > 0 and time.monotonic() < self._until
 
-    def take(self) -> "str | None":
-        """The code, for one try; None when it is used up or too old."""
-        if not self.open():
-            return None
+    def take(self) -> str:
+        """The code, for one try."""
         self._tries -= 1
         return self._digits
 
@@ -48,13 +48,13 @@ def decide(talk: "Conversation", event: "tuple[object, ...]") -> None:
         flags = talk.flags | (0 if MICROPYTHON else c.CODE if agent.code_open() else 0)
         session.greet(agent.partnerships.key_of(peer.id) if agent.entropy else None, flags)
     elif not MICROPYTHON and event[0] == events.CODE_WANTED:
-        digits = agent.take_code()
-        if digits is None or agent.pake is None:
-            session.refuse(NOT_ALLOWED, "no pairing code is open: have the device show a new one")
+        if not agent.code_open() or agent.code is None or agent.pake is None:
+            session.refuse(NOT_ALLOWED, _NO_CODE)
         elif not agent.entropy:
             session.refuse(NO_ENTROPY)
         else:
-            session.pair_by_code(agent.pake(digits, False, peer.id, agent.device_id))
+            talk.code = agent.code
+            session.pair_by_code(agent.pake(talk.code.take(), False, peer.id, agent.device_id))
     elif event[0] == events.PAIRED:
         _keep(talk, event[2])  # type: ignore[arg-type]
 
@@ -66,6 +66,9 @@ def _keep(talk: "Conversation", key: bytes) -> None:
     assert peer is not None
     if not agent.entropy:
         session.refuse(NO_ENTROPY)
+        return
+    if talk.code is not agent.code and talk.code is not None:  # another desktop has paired by it meanwhile
+        session.refuse(NOT_ALLOWED, _NO_CODE)
         return
     try:
         agent.partnerships.add(peer.id, key, peer.name)
@@ -85,7 +88,7 @@ def unpair(talk: "Conversation", request: int, body: memoryview, more: bool) -> 
     """Forget this partnership; the session ends with the answer."""
     peer = talk.session.peer
     assert peer is not None
-    talk.agent.partnerships.remove(peer.id)
+    talk.agent.forget(peer.id, talk)
     talk.session.reply(request, c.UNPAIR_REPLY)
     talk.reason = "the partnership was ended"
     talk.agent.tell("unpaired", peer.name, peer.id)

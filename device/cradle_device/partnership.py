@@ -59,12 +59,23 @@ class Partnerships:
 
     def remove(self, desktop_id: bytes) -> None:
         """Forget a partnership; no error if there is none."""
-        if self._partners.pop(desktop_id, None) is not None:
+        found = self._partners.pop(desktop_id, None)
+        if found is None:
+            return
+        try:
             self._rewrite()
+        except OSError:
+            self._partners[desktop_id] = found  # as it is on flash
+            raise
 
     def _append(self, kind: int, payload: bytes) -> None:
-        self._log.append(kind, payload)
-        self._log.flush()
+        end = self._log.end
+        try:
+            self._log.append(kind, payload)
+            self._log.flush()
+        except OSError:
+            self._log.undo(end)
+            raise
         self._take(kind, payload)
 
     def _take(self, kind: int, payload: bytes) -> None:

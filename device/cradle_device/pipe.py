@@ -2,7 +2,6 @@
 
 from cradle_device import system
 from cradle_device.runner import STEPS, WAIT_MS, Service
-from cradle_protocol.compat import ticks_diff
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,11 +9,6 @@ if TYPE_CHECKING:
 
     from cradle_device.agent import Agent
     from cradle_device.runner import Link
-
-# A stranger who says nothing does not keep a place for ever.
-_HANDSHAKE_MS = 30000
-# Nor does a desktop that vanished without a word; one that works long at its own end asks for a sign of life.
-_IDLE_MS = 900000
 
 
 class StreamService(Service):
@@ -47,7 +41,7 @@ class StreamService(Service):
                 return True
             if talk.idle():
                 return True
-        if not moved and self._too_quiet(now):
+        if not moved and self._patience(now) <= 0:
             self.close("the other end said nothing for too long")
         return moved
 
@@ -63,12 +57,8 @@ class StreamService(Service):
         if talk is None:
             return False, False, 0
         writing = bool(self._out)
-        left = _IDLE_MS if talk.is_open() else _HANDSHAKE_MS
-        left -= ticks_diff(system.now_ms(), self._heard)
         if talk.waiting:
             return False, writing, WAIT_MS
-        return not writing and talk.hungry(), writing, 0 if not writing and not talk.hungry() else max(0, left)
-
-    def _too_quiet(self, now: int) -> bool:
-        limit = _IDLE_MS if self.talk is not None and self.talk.is_open() else _HANDSHAKE_MS
-        return ticks_diff(now, self._heard) > limit
+        if not writing and not talk.hungry():
+            return False, False, 0
+        return not writing, writing, max(0, self._patience(system.now_ms()))

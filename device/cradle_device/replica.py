@@ -70,19 +70,24 @@ class Replica:
     def facts(self) -> "tuple[str, bytes, bytes, int]":
         """(type, store id, replica id, live objects) as a session's start tells them; zeros while the store is away."""
         try:
-            meta = self.meta()
+            meta = self._meta if self.holder is not None and self._meta is not None else self.meta()
         except (StoreError, OSError):
             return self.store.type, NO_ID, NO_ID, 0
         return self.store.type, self._store_id, meta.replicas[0], meta.live()
 
     def scan(self) -> Scan:
         """Settle what a restart left, then look for changes. Raises StoreError where the store is missing."""
-        meta = self.meta()
+        meta = self.settled()
         self._tell_clock(meta)
+        return detect(self.store, meta, _MOVES)
+
+    def settled(self) -> LogMetadata:
+        """The metadata, once what a restart or a broken batch left behind is settled. Raises StoreError, OSError."""
+        meta = self.meta()
         if not self._recovered:
             recover(self.store, meta)
             self._recovered = True
-        return detect(self.store, meta, _MOVES)
+        return meta
 
     def _tell_clock(self, meta: LogMetadata) -> None:
         """A store that asks is told the highest time seen here: a clock below it was set back, or never set."""
@@ -102,8 +107,11 @@ class Replica:
         return overlay, detect(self.store, overlay, _MOVES, True)
 
     def unsettled(self) -> None:
-        """A batch was broken off: what of it became visible is found out before the next scan."""
-        self._recovered = False
+        """A batch was broken off, or the log cannot be written: go on as after a restart, once the log can be read.
+
+        Not by a rollback: where the disk is full, that fails as well, and half a batch would count later.
+        """
+        self.close()
 
     def close(self) -> None:
         """Let go of the log; what was not committed is lost, as in a power cut."""

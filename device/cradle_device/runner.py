@@ -6,7 +6,7 @@ taken) and `close()`; `repl` and `stalls` are optional: the port is also a conso
 
 from cradle_device import system
 from cradle_device.conversation import Conversation
-from cradle_protocol.compat import MICROPYTHON
+from cradle_protocol.compat import MICROPYTHON, ticks_diff
 from cradle_protocol.wire import constants as c
 
 TYPE_CHECKING = False
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 STEPS = 1 if MICROPYTHON else 32
 # How soon a session looks again whether another one is done with an object type.
 WAIT_MS = 50
+# A stranger has so long to prove a key, whatever he says meanwhile: he does not keep a place for ever.
+_HANDSHAKE_MS = 30000
+# Nor does a desktop that vanished without a word; one that works long at its own end asks for a sign of life.
+_IDLE_MS = 900000
 
 
 class Service:
@@ -50,7 +54,7 @@ class Service:
         self.closed = False
         self.reason = ""
         self._out: list[Bytes] = []
-        self._heard = system.now_ms()
+        self._begun = self._heard = system.now_ms()
 
     def poll(self) -> bool:
         """A bounded piece of work. True: there may be more to do at once."""
@@ -85,6 +89,7 @@ class Service:
         """A new conversation for this link."""
         flags = (c.CABLE if self.link.cable else 0) | (c.REPL if getattr(self.link, "repl", False) else 0)
         self._out = []
+        self._begun = self._heard = system.now_ms()
         self.talk = Conversation(self._agent, flags, self.link.binding)
         return self.talk
 
@@ -95,6 +100,14 @@ class Service:
             talk.close(reason)
             if talk.session.peer is not None:
                 self._agent.tell("closed", talk.peer_name(), talk.reason)
+
+    def _patience(self, now: int) -> int:
+        """Milliseconds for which the other end may still say nothing, or has left to prove itself."""
+        talk = self.talk
+        if talk is not None and talk.is_open():
+            return _IDLE_MS - ticks_diff(now, self._heard)
+        since = self._heard if talk is None or talk.over() else self._begun
+        return _HANDSHAKE_MS - ticks_diff(now, since)
 
     def _collect(self, talk: "Conversation") -> None:
         if talk.session.pending_out():

@@ -15,6 +15,7 @@ from cradle_protocol.errors import (
     LIMIT,
     MISMATCH,
     MISSING_SOURCE,
+    NO_STORE,
     NO_TYPE,
     OK,
     RemoteError,
@@ -83,6 +84,14 @@ class Channel:
         self.made: Knowledge | None = None
         self.staged: dict[str, int] = {}
         self.stashed: dict[str, bytes] = {}
+        self._store_id = self.store.store_id()
+
+    def refresh(self) -> None:
+        """Before each request: is it still the store that was opened? Raises StoreError, OSError."""
+        if self.store.store_id() != self._store_id:
+            raise StoreError(NO_STORE, "another store is in its place: sync again")
+        if not self.preview:
+            self.meta = self.replica.settled()
 
 
 def _hold(talk: "Conversation", replica: "Replica") -> "Steps":
@@ -137,7 +146,7 @@ def sync_close(talk: "Conversation", request: int, body: memoryview, more: bool)
     """Everything that was applied is durable already; give back what the channel held."""
     _single(more)
     number = SyncClose.from_bytes(body).channel
-    channel = talk.channel(number)
+    channel = talk.channel(number, closing=True)
     if talk.passing is channel:
         talk.passing = None
     del talk.channels[number]

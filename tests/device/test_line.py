@@ -12,7 +12,7 @@ from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.messages import sync as m
 from cradle_protocol.wire.parameters import LinkConfig
-from device.hands import DESKTOP, KEY, Hand, LittleStore, Pipe, make_agent, store_digest
+from device.hands import DESKTOP, KEY, REPLICA, Hand, LittleStore, Pipe, make_agent, store_digest
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -146,6 +146,20 @@ def test_many_sessions_one_after_the_other_on_one_line() -> None:
         wire.to_device = wire.to_desktop = b""
         hand = LineHand(agent, wire, hand.service)
     assert len(hand.open().staged) == 0
+    agent.close()
+
+
+def test_a_desktop_begins_anew_while_the_line_is_being_silenced() -> None:
+    """What waited for silence is dropped with its session; the next one does not wait for it."""
+    agent = make_agent("silenced", filled())
+    wire = Wire(True)
+    hand = LineHand(agent, wire)
+    hand.session.request(c.SYNC_OPEN, m.SyncOpen(0, "files", REPLICA).to_bytes())
+    while not hand.service._flash:
+        hand.turn()
+    wire.to_device = wire.to_desktop = b""
+    hand = LineHand(agent, wire, hand.service)
+    assert hand.open().objects == 30
     agent.close()
 
 

@@ -2,8 +2,10 @@
 
 import os
 
-from cradle_device import system
+from cradle_device import metadata, system
 from cradle_device.metadata import STORE, LogMetadata
+from cradle_protocol.errors import BAD_NAME
+from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.item import IMPLIED, RACY, Item, Link, item_id
 from cradle_protocol.sync.knowledge import everything
 from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME
@@ -282,6 +284,44 @@ def test_garbage_in_the_tail_is_cut_off():
         meta = LogMetadata(path, 2, ME, 512)
         assert state(meta) == want
         check_goes_on(meta, path)
+
+
+def test_damage_in_the_middle_never_uses_a_tick_again():
+    """CE-04: a flipped bit that hides later commits makes a new replica of it, since partners may know those."""
+    path, meta = fresh("damage", 512)
+    first, commits = meta._log.end, []
+    for name in ("a", "b", "c"):
+        meta.put(file_item(meta, name))
+        meta.knowledge.raise_own(0, meta.tick)
+        meta.commit()
+        commits.append((meta.tick, meta._log.end))
+    meta.close()
+    with open(path, "rb") as file:
+        data = file.read()
+    for at in range(len(data)):
+        with open(path, "wb") as file:
+            file.write(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+        meta = LogMetadata(path, 2, OTHER, 512)
+        left = [tick for tick, end in commits if end <= at]
+        assert len(list(meta.items())) == len(left), at
+        newest = commits[-1][1] - at <= 15  # in the last commit itself: what a power cut leaves as well
+        assert meta.replicas == ([ME] if newest else [OTHER, ME] if at >= first else [OTHER]), at
+        check_goes_on(meta, path)
+
+
+def test_a_long_path_is_measured_as_it_is_written():
+    """In bytes: a board's log has no room for as many characters of another script."""
+    _, meta = fresh("long", 1024)
+    path = "/".join([chr(0x6F22) * 80] * 5)
+    before, metadata.PATH_MAX = metadata.PATH_MAX, 512
+    try:
+        meta.put(file_item(meta, path))
+        raise AssertionError("taken")
+    except StoreError as error:
+        assert error.status == BAD_NAME
+    finally:
+        metadata.PATH_MAX = before
+    meta.close()
 
 
 def test_a_compaction_keeps_all_and_frees_what_is_void():
