@@ -76,7 +76,7 @@ class HostInstaller(Installer):
         for group in places:
             if not files.reaches(group[0]):
                 group[0].give_up()  # it goes the general way, which makes the directory
-        acts = [entry for entry in self._ready() if self._must_act(entry)]
+        acts = [entry for entry in self._unfailed() if self._must_act(entry)]
         self._meta.note_new(self._with_vectors([new for new in news if new.new is None]))
         self._intend(acts)
         again: list[Entry] = []
@@ -85,7 +85,7 @@ class HostInstaller(Installer):
         yield from self._act_all(again, None)
         self._store.sync()
         self._meta.put_new([new for new in news if new.stamp])
-        self._remember(self._ready(), acts)
+        self._remember(self._unfailed(), acts)
 
     def _with_vectors(self, news: "list[Newcomer]") -> "list[tuple[Newcomer, Vector]]":
         made = self._made

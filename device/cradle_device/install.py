@@ -39,7 +39,7 @@ class Installer:
 
     def run(self) -> "Steps":
         """Durable data, durable intents, then the acts, then durable objects. Failures are left in the entries."""
-        ready = self._ready()
+        ready = self._unfailed()
         acts = [entry for entry in ready if self._must_act(entry)]
         if any([entry.name for entry in acts]):
             self._store.sync()
@@ -52,7 +52,7 @@ class Installer:
             self._store.sync()
         self._remember(ready, acts)
 
-    def _ready(self) -> "list[Entry]":
+    def _unfailed(self) -> "list[Entry]":
         return [entry for entry in self._entries if entry.new is not None and not entry.status]
 
     def _remember(self, ready: "list[Entry]", acts: "list[Entry]") -> None:
