@@ -31,7 +31,7 @@ class FolderNewFiles(NewFiles):
 
     def stage(self, file: NewFile, data: memoryview) -> None:
         try:
-            fd = os.open(file.name, CREATE | os.O_TRUNC, DEFAULT, dir_fd=self._staging.fd())
+            fd = os.open(file.name, CREATE | os.O_EXCL, DEFAULT, dir_fd=self._staging.fd())
             try:
                 write_all(fd, data)
                 file.sealed = now = time.time_ns() | 1
