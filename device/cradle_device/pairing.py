@@ -1,7 +1,5 @@
 """The device's side of pairing: its decisions when a desktop says hello, wants a code or gives a key. Keeps no key."""
 
-import time
-
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import NO_ENTROPY, NOT_ALLOWED, WRITE_FAILED, LocalError
 from cradle_protocol.wire import constants as c
@@ -22,21 +20,24 @@ CODE_TRIES = 5
 _NO_CODE = "no pairing code is open: have the device show a new one"
 
 
-class Code:
-    """A pairing code that is open for some time and some tries. CPython only: a board has no SPAKE2."""
+if TYPE_CHECKING or not MICROPYTHON:
+    import time
 
-    def __init__(self, digits: str, seconds: int = CODE_SECONDS, tries: int = CODE_TRIES) -> None:
-        self._digits, self._tries = digits, tries
-        self._until = time.monotonic() + seconds
+    class Code:
+        """A pairing code that is open for some time and some tries. A board has no SPAKE2, and none of these."""
 
-    def open(self) -> bool:
-        """Can it still be used?"""
-        return self._tries > 0 and time.monotonic() < self._until
+        def __init__(self, digits: str, seconds: int = CODE_SECONDS, tries: int = CODE_TRIES) -> None:
+            self._digits, self._tries = digits, tries
+            self._until = time.monotonic() + seconds
 
-    def take(self) -> str:
-        """The code, for one try."""
-        self._tries -= 1
-        return self._digits
+        def open(self) -> bool:
+            """Can it still be used?"""
+            return self._tries > 0 and time.monotonic() < self._until
+
+        def take(self) -> str:
+            """The code, for one try."""
+            self._tries -= 1
+            return self._digits
 
 
 def decide(talk: "Conversation", event: "tuple[object, ...]") -> None:
@@ -67,8 +68,8 @@ def _keep(talk: "Conversation", key: bytes) -> None:
     if not agent.entropy:
         session.refuse(NO_ENTROPY)
         return
-    if talk.code is not agent.code and talk.code is not None:  # another desktop has paired by it meanwhile
-        session.refuse(NOT_ALLOWED, _NO_CODE)
+    if not MICROPYTHON and talk.code is not None and talk.code is not agent.code:
+        session.refuse(NOT_ALLOWED, _NO_CODE)  # another desktop has paired by it meanwhile
         return
     try:
         agent.partnerships.add(peer.id, key, peer.name)
