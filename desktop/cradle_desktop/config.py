@@ -2,6 +2,8 @@
 
 CRADLE_HOME/cradle.db     identity, partnerships with their keys, metadata, list of conflicts (mode 0600)
 CRADLE_HOME/conflicts/    contents that lost a conflict, by hash
+CRADLE_HOME/ancestors/    texts as both sides last had them, by hash, for the policy `merge`
+CRADLE_HOME/settings.toml what the user set (`settings`)
 CRADLE_HOME/locks/        one file per replica, locked while it is being synced
 """
 
@@ -31,6 +33,11 @@ def database_path() -> str:
 def conflicts_folder() -> str:
     """Where contents that lost a conflict are kept."""
     return os.path.join(home(), "conflicts")
+
+
+def ancestors_folder() -> str:
+    """Where texts that both sides had are kept."""
+    return os.path.join(home(), "ancestors")
 
 
 def locks_folder() -> str:

@@ -248,7 +248,7 @@ class ServiceManager:
             )
             for one in types:
                 keep_awake(one.store, connection)
-                options = self._options(partner, one.enabled, max_delete)
+                options = self._options(partner, one, max_delete)
                 with sentences(one.enabled.location):
                     try:
                         keep = partial(self._journal, partner.name, one, journals)
@@ -305,7 +305,7 @@ class ServiceManager:
             for one in types:
                 keep_awake(one.store, connection)
                 with sentences(one.enabled.location):
-                    options = self._options(partner, one.enabled, None)
+                    options = self._options(partner, one, None)
                     plans.append((one.enabled.type, preview(connection, one.store, one.meta, options)))
         return plans
 
@@ -330,13 +330,18 @@ class ServiceManager:
             meta = opened(enabled.location, enabled.type, len(store.units), store.store_id())
         return OpenType(enabled, store, meta)
 
-    def _options(self, partner: Partnership, enabled: EnabledType, max_delete: float | None) -> "SyncOptions":
+    def _options(self, partner: Partnership, one: OpenType, max_delete: float | None) -> "SyncOptions":
         from cradle_desktop.sync.report import SyncOptions
 
+        enabled = one.enabled
         options = SyncOptions(policy=enabled.policy, direction=enabled.direction, partner=partner.name)  # type: ignore[arg-type]
         options.decisions = self.conflicts.decisions(partner.name, enabled.type)
         if max_delete is not None:
             options.max_delete = max_delete
+        if enabled.policy == "merge":
+            from cradle_desktop.conflict.ancestors import Ancestors
+
+            options.ancestors = Ancestors(self._database, partner.name, one.meta.replicas[0])
         return options
 
 

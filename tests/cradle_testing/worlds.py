@@ -24,6 +24,7 @@ from cradle_testing.stores import MemoryStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_desktop.conflict.ancestors import Ancestors
     from cradle_desktop.sync.report import Direction, OpenJournal, Policy
 
 __all__ = ["Cut", "PowerCut", "World"]
@@ -177,15 +178,17 @@ class World:
         direction: "Direction" = "both",
         decisions: "dict[str, str] | None" = None,
         journal: "OpenJournal" = no_journal,
+        ancestors: "Ancestors | None" = None,
     ) -> TypeResult:
         """One session. Raises Cut where it was cut, PowerCut where the desktop died.
 
         decisions: {path: "desktop", "device" or "both"}, what the user chose for conflicts that waited.
-        journal: opens what displaced objects are noted in.
+        journal: opens what displaced objects are noted in; ancestors: what the policy `merge` starts from.
         """
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, cut_after)
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
+        options.ancestors = ancestors
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
             return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Observer(), journal)
@@ -193,12 +196,16 @@ class World:
             self.content_bytes += pump.contents.count
             pump.end_session()
 
-    def preview(self, desktop: str, device: str) -> Plan:
+    def preview(
+        self, desktop: str, device: str, policy: "Policy" = "desktop", ancestors: "Ancestors | None" = None
+    ) -> Plan:
         """What `cradle diff` would print."""
+        options = SyncOptions(policy=policy, partner=device)
+        options.ancestors = ancestors
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, None)
         try:
-            return preview(connection, desk.store, desk.meta, SyncOptions(partner=device))
+            return preview(connection, desk.store, desk.meta, options)
         finally:
             pump.end_session()
 

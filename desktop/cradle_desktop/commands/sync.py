@@ -132,6 +132,7 @@ def show_plans(partner: str, plans: "list[tuple[str, Plan]]", output: Output) ->
             "types": [
                 {
                     "type": type_name,
+                    "policy": plan.policy,
                     "to_device": counts(plan.to_device()),
                     "to_desktop": counts(plan.to_desktop()),
                     "lines": plan.lines(),
@@ -142,7 +143,7 @@ def show_plans(partner: str, plans: "list[tuple[str, Plan]]", output: Output) ->
     )
     for type_name, plan in plans:
         lines = plan.lines()
-        output.data(f"{partner} {type_name}: " + ("" if lines else "nothing to do"))
+        output.data(f"{partner} {type_name}, policy {plan.policy}: " + ("" if lines else "nothing to do"))
         for line in lines:
             output.data("  " + line)
 

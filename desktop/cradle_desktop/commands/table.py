@@ -67,6 +67,7 @@ def _partner(help: str, optional: bool = True) -> Argument:
 
 ONE_OR_ALL = "name of a partner (default: every partner that answers)"
 CODE = "six-digit pairing code"
+POLICIES = ["desktop", "device", "newest", "both", "merge", "skip", "ask"]
 CAPTURE = Argument("--capture", metavar="FILE", help="write the conversation into a file, for `cradle trace`")
 
 COMMANDS = [
@@ -95,8 +96,10 @@ COMMANDS = [
         _partner("name of the partner", optional=False),
         Argument("type", metavar="TYPE", help="an object type, e.g. files"),
         Argument("--store", metavar="LOCATION", help="the desktop's store (default: a folder named after the partner)"),
-        Argument("--policy", choices=["desktop", "device", "skip", "ask"], default="desktop",
-                 help="who wins a conflict (default: desktop); the loser is always kept"),
+        Argument("--policy", choices=POLICIES, default="desktop",
+                 help="what becomes of a conflict (default: desktop): this side wins; or the other side; the one that "
+                      "was changed last; both, under two names; one text out of two; or it waits for you (skip, ask). "
+                      "The loser is always kept"),
         Argument("--direction", choices=["both", "to-device", "to-desktop"], default="both",
                  help="which way changes flow (default: both)"),
     ]),

@@ -35,6 +35,22 @@ class ContentReader(Reader):
         self._file.close()
 
 
+class BytesReader(Reader):
+    """Reads what is in memory."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._rest = memoryview(data)
+
+    def read_into(self, buffer: memoryview) -> int:
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        self._rest = memoryview(b"")
+
+
 class Contents:
     """The folder. `draft`, then `keep` for several at once: one wait for the disk, not one for each."""
 
@@ -96,6 +112,16 @@ class Contents:
     def remove(self, digest: bytes) -> None:
         """Delete a content; no error if it is not here."""
         _remove(self.path(digest))
+
+    def keep_only(self, wanted: "set[bytes]") -> None:
+        """Delete every other content."""
+        names = {digest.hex() for digest in wanted}
+        try:
+            for name in os.listdir(self.folder):
+                if name not in names and not name.startswith(_DRAFT):
+                    _remove(os.path.join(self.folder, name))
+        except FileNotFoundError:
+            return
 
     def sweep(self, wanted: "set[bytes]", now: float) -> None:
         """Delete what a process that died left behind: old drafts, and old contents that nobody names."""

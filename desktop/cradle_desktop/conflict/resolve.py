@@ -41,6 +41,11 @@ def kept_name(identity: str, side: str, digest: bytes, digits: int = _TAG_SIZES[
     return folder + slash + stem + tag + dot + suffix
 
 
+def kept_names(identity: str, side: str, digest: bytes) -> "list[str]":
+    """The names to try for a kept copy, in this order."""
+    return [kept_name(identity, side, digest, digits) for digits in _TAG_SIZES]
+
+
 def find(conflicts: ConflictStore, number: int) -> Conflict:
     """The conflict of this number. Raises ConflictError."""
     found = conflicts.get(number)
@@ -189,8 +194,7 @@ def _beside(conflicts: ConflictStore, conflict: Conflict, store: ObjectStore) ->
     if conflict.unit or value is None or not is_file(value):
         raise ConflictError(f"{conflict.identity}: there can be no two; take desktop or device.")
     _need(conflicts, conflict, value)
-    for digits in _TAG_SIZES:
-        name = kept_name(conflict.identity, side, digest_of(value), digits)
+    for name in kept_names(conflict.identity, side, digest_of(value)):
         there = store.stamp(name)
         if there is None:
             _install(conflicts, name, value, [b""] * (len(store.units) - 1), store, None)

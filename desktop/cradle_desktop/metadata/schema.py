@@ -105,6 +105,18 @@ CREATE TABLE former (
     name     TEXT NOT NULL,
     PRIMARY KEY (act, identity)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ancestor (
+    number  INTEGER PRIMARY KEY AUTOINCREMENT,
+    replica BLOB NOT NULL,
+    partner TEXT NOT NULL,
+    item    BLOB NOT NULL,
+    digest  BLOB NOT NULL,
+    size    INTEGER NOT NULL,
+    UNIQUE (replica, partner, item)
+) STRICT;
+
+ALTER TABLE enabled ADD COLUMN deviations INTEGER NOT NULL DEFAULT 0;
 """,
 )
 VERSION = len(SCRIPTS)

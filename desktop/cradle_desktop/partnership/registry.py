@@ -29,7 +29,7 @@ class EnabledType:
 
     type        object type name
     location    the desktop's store: an absolute path or an address
-    policy      who wins a conflict: desktop, device, skip, ask
+    policy      what becomes of a conflict: desktop, device, newest, both, merge, skip, ask
     direction   both, to-device, to-desktop
     replica_id  16 bytes, the replica that keeps the store's metadata; b"" before the first sync
     """
@@ -187,7 +187,8 @@ class Registry:
         number = self._there(self.by_name(name), name).number
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO enabled VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO enabled (partnership, type, location, policy, direction) "
+                "VALUES (?, ?, ?, ?, ?)",
                 (number, object_type, location, policy, direction),
             )
         enabled = self._there(self.by_name(name), name).enabled(object_type)
@@ -209,9 +210,9 @@ class Registry:
 
 
 def _rename_elsewhere(connection: "sqlite3.Connection", old: str, new: str) -> None:
-    """What waits for a decision, and what can be undone, goes by the partner's name."""
+    """What waits, what can be undone and what can be merged goes by the partner's name."""
     if new != old:
-        for table in ("conflict", "act"):
+        for table in ("conflict", "act", "ancestor"):
             connection.execute(f"UPDATE {table} SET partner = ? WHERE partner = ?", (new, old))
 
 

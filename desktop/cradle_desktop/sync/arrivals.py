@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cradle_desktop.sync.plan import CREATE, DELETE, METADATA, MODE, RENAME, UPDATE, Plan, Step
-from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Lost, Outcome, Resolver
+from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Answer, Lost, Outcome, Resolver
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item, item_id
 from cradle_protocol.sync.knowledge import Knowledge
@@ -21,9 +21,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.sync.report import Policy
 
+    FindOut = Callable[[list[tuple[Change, Item]]], dict[bytes, Answer]]
+
+# Policies that have to look at more than versions and hashes.
+ASKING = ("newest", "merge")
+
 
 class Arrivals:
-    """Plans the pass from the device. `hash_both` gives (the device's digest, ours) for contents nobody has hashed.
+    """Plans the pass from the device. `hash_both` gives (the device's digest, ours) for contents nobody has hashed,
+    `find_out` what the policies `newest` and `merge` have to know of clashing files.
 
     skipped  ids that are left out of the pass
     """
@@ -37,9 +43,10 @@ class Arrivals:
         hash_both: Callable[[list[tuple[Change, Item]]], dict[bytes, tuple[bytes, bytes]]],
         type: str,
         decisions: dict[bytes, str],
+        find_out: FindOut,
     ) -> None:
         self.meta, self.made, self.policy, self.holds_mode = meta, made, policy, holds_mode
-        self.hash_both, self.type, self.decisions = hash_both, type, decisions
+        self.hash_both, self.type, self.decisions, self.find_out = hash_both, type, decisions, find_out
         self.skipped: set[bytes] = set()
 
     def plan(self, changes: list[Change], plan: Plan) -> None:
@@ -47,7 +54,9 @@ class Arrivals:
         resolver = Resolver(self.meta, self.made, self.policy, self.type, self.decisions)
         by_id = {change.id: change for change in changes}
         later: list[Change] = []
-        for change, verdict, item in self._judged(changes):
+        judged = self._judged(changes)
+        resolver.answers = self._answers(judged)
+        for change, verdict, item in judged:
             if self._unsure(change, verdict) is not None:
                 self._skip(plan, change, "its content cannot be read just now")
             elif verdict == TAKE and item is not None:
@@ -83,6 +92,19 @@ class Arrivals:
         again = {change.id for change, _ in unsure}
         return [(c, *self._judge(c)) if c.id in again else (c, v, item) for c, v, item in judged]
 
+    def _answers(self, judged: list[tuple[Change, int, Item | None]]) -> dict[bytes, Answer]:
+        """What the policy has to know about clashes of contents, found out for all of them at once."""
+        if self.policy not in ASKING:
+            return {}
+        clashes = []
+        for change, verdict, _ in judged:
+            local = self.meta.get(change.id) if verdict == CLASH and not change.dead else None
+            if local is None or local.dead or not change.values or self._unsure(change, verdict) is not None:
+                continue
+            if is_file(change.values[0]) and is_file(local.values[0]):
+                clashes.append((change, local))
+        return self.find_out(clashes) if clashes else {}
+
     def _judge(self, change: Change) -> tuple[int, Item | None]:
         mine, made = self.meta.knowledge.vector(change.id), self.made.vector(change.id)
         return judge(change, self.meta.get(change.id), mine, made, self.meta.replicas)
@@ -107,7 +129,7 @@ class Arrivals:
         elif outcome.waits:
             self._wait(plan, change)
         else:
-            self._step(plan.steps, by_id, change, outcome.items, outcome.lost)
+            self._step(plan.steps, by_id, change, outcome.items, outcome.lost, outcome.made)
 
     def _settle_late(self, plan: Plan, by_id: dict[bytes, Change], change: Change, resolver: Resolver) -> None:
         """The pass has arrived: an edit of a moved object finds its target now or waits for another session."""
@@ -177,8 +199,9 @@ class Arrivals:
             plan.waiting.append(Lost(local.identity, local.id, 0, kind, "device", UNKNOWN, change.id))
 
     def _step(
-        self, steps: list[Step], by_id: dict[bytes, Change], change: Change, items: list[Item], lost: list[Lost]
-    ) -> None:
+        self, steps: list[Step], by_id: dict[bytes, Change], change: Change, items: list[Item], lost: list[Lost],
+        contents: dict[bytes, bytes] | None = None,
+    ) -> None:  # fmt: skip
         """Items that change together; the first carries the rest and what is displaced."""
         made: list[Step] = []
         for new in items:
@@ -186,7 +209,9 @@ class Arrivals:
             self._complete(new, old)
             step = Step(new, old, verb_of(new, old))
             if needs_content(new, old):
-                self._find_content(step, by_id, change)
+                step.made = (contents or {}).get(new.values[0])
+                if step.made is None:
+                    self._find_content(step, by_id, change)
             made.append(step)
         for step in made:
             self.meta.put(step.new)

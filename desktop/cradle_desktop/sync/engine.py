@@ -44,6 +44,10 @@ def synchronize(
     if _nothing_moved(meta, remote, scan):
         result = TypeResult(store.type)
         conflicts.waiting(options.partner, store.type, [])
+        if options.ancestors is not None and options.ancestors.empty():
+            from cradle_desktop.sync.findout import common
+
+            options.ancestors.learn(store, common(meta, remote, set(), all_of_them=True))
     else:
         from cradle_desktop.sync.execute import Job
 

@@ -19,7 +19,7 @@ from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.sync.report import OpenJournal
-    from cradle_desktop.sync.resolve import Lost
+    from cradle_desktop.sync.resolve import Answer, Lost
 
 
 class Planned:
@@ -40,7 +40,7 @@ class Job:
 
     def make_plan(self, scan: Scan) -> Planned:
         """The plan, made on an overlay: nothing is written and no tick is used up."""
-        plan = Plan(self.options.partner)
+        plan = Plan(self.options.partner, self.options.policy)
         there = f"on {self.remote.name}: "
         plan.skipped = [(identity, STATUS_TEXT.get(status, "")) for identity, status in scan.skipped]
         plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in self.remote.skipped]
@@ -51,7 +51,7 @@ class Job:
 
             arrivals = Arrivals(
                 overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
-                self.store.type, self._decisions(),
+                self.store.type, self._decisions(), self._find_out,
             )  # fmt: skip
             arrivals.plan(self.remote.changes(self.meta.knowledge) if news else [], plan)
             skipped = arrivals.skipped
@@ -87,6 +87,13 @@ class Job:
             found[change.id] = (theirs.get(change.id) or digest_of(change.values[0] if change.values else b""), ours)
         return found
 
+    def _find_out(self, clashes: list[tuple[Change, Item]]) -> dict[bytes, Answer]:
+        """What the policy has to know about clashing files."""
+        from cradle_desktop.sync.findout import merged
+
+        ancestors = self.options.ancestors
+        return {} if ancestors is None else merged(self.store, self.remote, ancestors, clashes)
+
     # -- executing
 
     def run(
@@ -97,6 +104,7 @@ class Job:
         plan, direction = planned.plan, self.options.direction
         check_deletes("desktop", plan.to_desktop(), self.meta.live(), self.options.max_delete)
         check_deletes(self.remote.name, plan.to_device(), self.remote.objects, self.options.max_delete)
+        failed: set[bytes] = set()
         result = TypeResult(self.store.type)
         result.skipped, result.conflicts = list(plan.skipped), len(plan.waiting)
         if planned.news and scan.held:
@@ -113,9 +121,22 @@ class Job:
             result.to_device = plan.to_device(failed)
         if scan.held:
             self.meta.commit()
+        self._remember(plan, planned.skipped | failed)
         waiting = plan.waiting + self._undone(planned)
         conflicts.waiting(self.options.partner, self.store.type, [self._waiting(lost) for lost in waiting])
         return result
+
+    def _remember(self, plan: Plan, but: set[bytes]) -> None:
+        """Texts that both sides have now are what a later merge starts from."""
+        ancestors = self.options.ancestors
+        if ancestors is None:
+            return
+        from cradle_desktop.sync.findout import common
+
+        synced = {step.new.id for step in plan.steps + plan.tail}
+        if self.options.direction != "to-desktop":
+            synced |= {departure.item.id for departure in plan.departures}
+        ancestors.learn(self.store, common(self.meta, self.remote, synced - but, ancestors.empty()))
 
     def _undone(self, planned: Planned) -> list[Lost]:
         """Conflicts that the user has decided and that could not be settled this time: the decision stands."""

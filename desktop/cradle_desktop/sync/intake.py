@@ -74,7 +74,7 @@ class Intake:
             tick, key = step.fetch.versions[0]
             return _name(step.new.id, self.replicas[key] + b"%d" % tick)
         source = b"" if step.copy is None else step.copy.id
-        return _name(step.new.id, b"copy" + source + step.new.values[0])
+        return _name(step.new.id, b"copy" + source + step.new.values[0])  # or made here: then there is no source
 
     @staticmethod
     def lost_name(lost: Lost) -> str:
@@ -132,6 +132,8 @@ class Intake:
                 failed = error
         if step.copy is not None:
             failed = self._uncopied.get(self.name(step), failed)
+        if step.made is not None:
+            self.store.stage_bytes(self.name(step), step.made)
         if failed is not None:
             raise failed
 

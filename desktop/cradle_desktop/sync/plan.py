@@ -32,12 +32,14 @@ class Step:
     kept    what of `lost` is in the conflict store; reason: why it was skipped (both while it is executed)
     fetch   the change whose content must be fetched from the device, None if no content is needed
     copy    the local item whose content, as it was before the pass, is the one wanted; None if there is none
+    made    the content itself where it was made here (a merge), else None
     """
 
     def __init__(self, new: Item, old: Item | None, verb: str) -> None:
         self.new, self.old, self.verb = new, old, verb
         self.fetch: Change | None = None
         self.copy: Item | None = None
+        self.made: bytes | None = None
         self.lost: list[Lost] = []
         self.group: list[Step] = []
         self.kept: list[Loser] = []
@@ -64,8 +66,8 @@ class Departure:
 class Plan:
     """What will happen. `steps` in the order of ids, then `tail`; `waiting`: conflicts that policy leaves alone."""
 
-    def __init__(self, partner: str) -> None:
-        self.partner = partner
+    def __init__(self, partner: str, policy: str = "desktop") -> None:
+        self.partner, self.policy = partner, policy
         self.steps: list[Step] = []
         self.tail: list[Step] = []
         self.departures: list[Departure] = []
@@ -84,10 +86,14 @@ class Plan:
         """What will be displaced into the conflict store, and what waits for a decision."""
         return [lost for step in self.steps + self.tail for lost in step.lost] + self.waiting
 
+    def _made(self) -> list[Step]:
+        return [step for step in self.steps + self.tail if step.made is not None]
+
     def lines(self) -> list[str]:
         """The plan in words, one line an object, the desktop's side first."""
         lines = [_line("desktop", step.verb, step.new) for step in self.steps + self.tail if step.verb]
         lines += [_line(self.partner, one.verb, one.item) for one in self.departures if one.verb]
+        lines += [f"merge     {step.new.identity}: both edits in one text" for step in self._made()]
         lines += [_conflict_line(lost, waits=False) for step in self.steps + self.tail for lost in step.lost]
         lines += [_conflict_line(lost, waits=True) for lost in self.waiting]
         return lines + [f"skip      {identity}: {reason}" for identity, reason in self.skipped]

@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 
 from cradle_desktop.connection import Connection
+from cradle_protocol.compat import sha256
 from cradle_protocol.errors import BAD_MESSAGE, NOT_ALLOWED, RemoteError
 from cradle_protocol.sync.change import Change, remap
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.values import digest_of
 from cradle_protocol.sync.version import LOWEST
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages.sync import (
@@ -155,6 +157,20 @@ class RemoteReplica:
                 flight.append(self.connection.start(c.FETCH, Fetch(self.channel, lots.popleft()).to_bytes()))
             for _, body, _ in self.connection.replies(flight.popleft()):
                 yield from _segments(body)
+
+    def contents(self, wanted: list[Change]) -> dict[bytes, bytes]:
+        """{item id: content} of small objects; what could not be read, or is not what its change says, is missing."""
+        found: dict[bytes, bytes] = {}
+        by_oid = {change.oid: change for change in wanted}
+        data = bytearray()
+        for segment in self.fetch([(change, 0) for change in wanted]):
+            data += segment.data
+            if segment.last:
+                change, digest = by_oid.get(segment.oid), sha256(data).digest()
+                if change is not None and change.values and segment.digest == digest == digest_of(change.values[0]):
+                    found[change.id] = bytes(data)
+                data.clear()
+        return found
 
     # -- to the device
 

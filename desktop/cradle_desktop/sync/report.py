@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from cradle_desktop.undo.journal import Journal
 
     OpenJournal = Callable[[], Journal | None]
-    Policy = Literal["desktop", "device", "skip", "ask"]
+    from cradle_desktop.conflict.ancestors import Ancestors
+
+    Policy = Literal["desktop", "device", "newest", "both", "merge", "skip", "ask"]
     Direction = Literal["both", "to-device", "to-desktop"]
 
 # A plan that deletes more of a type than this share of its objects stops and asks.
@@ -22,10 +24,13 @@ EMPTY_FLOOR = 2
 class SyncOptions:
     """How to sync one type of one partnership.
 
-    policy       who wins a conflict; `skip` and `ask` leave it as it is (`ask` is for a person at the terminal)
+    policy       who wins a conflict; `both` keeps the other version under a name beside it, `merge` makes one text of
+                 two, `skip` and `ask` leave it as it is (`ask` is for a person at the terminal). What cannot be merged,
+                 or is not known to be newer, is decided as by `desktop`
     direction    which way changes flow
     max_delete   largest share of a side's objects, in percent, that may be deleted without asking
     partner      name of the device, for the plan's words
+    ancestors    what `merge` starts from; None: nothing can be merged
     decisions    {(item id, unit): "desktop", "device" or "both"} that the user chose for conflicts that waited
     """
 
@@ -37,6 +42,7 @@ class SyncOptions:
         partner: str = "device",
     ) -> None:
         self.policy, self.direction, self.max_delete, self.partner = policy, direction, max_delete, partner
+        self.ancestors: Ancestors | None = None
         self.decisions: dict[tuple[bytes, int], str] = {}
 
 

@@ -4,16 +4,20 @@ Works on an `Overlay`, reads no content and touches no store. Theory of operatio
 beats a delete; an edit of a moved object follows the move; units are resolved one by one; policy decides only between
 a desktop's stamp and a device's, between two of one role the greater hash wins, or two desktops would restamp against
 each other for ever. Whatever a resolution displaces is returned as a `Lost` unit, for the conflict store.
+
+What a policy needs to know of contents and times (`merge`, `newest`) comes as an `Answer` per item. Where there is none
+the desktop's version wins, as by default.
 """
 
 from __future__ import annotations
 
+from cradle_protocol.compat import sha256
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.rules import arrived
-from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, digest_of, is_file
+from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, digest_of, file_value, is_file
 from cradle_protocol.sync.version import greater, is_desktop, knows, knows_all
 
 TYPE_CHECKING = False
@@ -35,32 +39,49 @@ class Lost:
         self.side, self.value, self.held = side, value, held
 
 
+class Answer:
+    """What was found out about one clash of contents. newer: the side that wrote last, "" where nobody can tell;
+    merged: the text that holds both edits, None if there is none."""
+
+    def __init__(self, newer: str = "", merged: bytes | None = None) -> None:
+        self.newer, self.merged = newer, merged
+
+
 class Outcome:
     """What a resolution makes: items to put (in this order) and what was displaced.
 
-    `waits`: not resolved, the item is skipped whole; `later`: to be tried again when the whole pass has arrived.
+    `waits`: not resolved, the item is skipped whole; `later`: to be tried again when the whole pass has arrived;
+    `made`: {value: content} of contents that neither side has yet.
     """
 
     def __init__(
         self, items: list[Item] | None = None, lost: list[Lost] | None = None, waits: bool = False, later: bool = False
     ) -> None:
         self.items, self.lost, self.waits, self.later = items or [], lost or [], waits, later
+        self.made: dict[bytes, bytes] = {}
 
 
 class Resolver:
     """Resolves clashes of one pass from a device to this desktop.
 
     meta: what this desktop holds, with the pass so far; made: the device's made-with knowledge, in our keys;
-    decisions: what the user chose for conflicts that waited.
+    decisions: what the user chose for conflicts that waited; answers: what was found out about clashes.
     """
 
     def __init__(self, meta: Overlay, made: Knowledge, policy: Policy, type: str, decisions: dict[bytes, str]) -> None:
         self.meta, self.made, self.policy, self.type, self.decisions = meta, made, policy, type, decisions
+        self.answers: dict[bytes, Answer] = {}
+
+    def _choice(self, item_id: bytes) -> str:
+        """What the user decided for this very item, else what holds for all."""
+        return self.decisions.get(item_id, self.policy)
 
     def _policy(self, item_id: bytes) -> str:
-        """What the user decided for this very item, else what holds for all. Of both, the desktop's stays in place."""
-        choice = self.decisions.get(item_id, self.policy)
-        return "desktop" if choice == "both" else choice
+        """Who wins: desktop or device; skip and ask where nobody does. Of both, the desktop's stays in place."""
+        choice = self._choice(item_id)
+        if choice == "newest" and item_id in self.answers:
+            choice = self.answers[item_id].newer
+        return choice if choice in ("device", "skip", "ask") else "desktop"
 
     def resolve(self, change: Change, local: Item, last: bool) -> Outcome:
         """`last`: the pass has arrived, so the targets of moves are known if they ever will be."""
@@ -116,7 +137,7 @@ class Resolver:
             elif compare(value, local.values[u]) == EQUAL:
                 new.versions[u] = greater(theirs, ours, self.meta.replicas)
             else:
-                clash = self._decide(u, local, change, value)
+                clash = self._merged(u, local, change, value, outcome) or self._decide(u, local, change, value)
                 if clash is None:
                     return Outcome(waits=True)
                 fresh = fresh or self.meta.next_version()
@@ -124,23 +145,68 @@ class Resolver:
                 outcome.lost += clash[1]
         new.created = greater(change.created, local.created, self.meta.replicas)
         outcome.items.append(new)
-        self._keep_beside(change, outcome)
+        self._fit_mode(outcome, new, local.values, change.values or [], fresh)
+        self._keep_beside(change, local, outcome)
         return outcome
 
-    def _keep_beside(self, change: Change, outcome: Outcome) -> None:
-        """The user wants both: the device's content gets a name beside the desktop's, and nothing is displaced."""
-        found = [one for one in outcome.lost if one.unit == 0 and one.side == "device" and is_file(one.value)]
-        if self.decisions.get(change.id) != "both" or not found:
+    def _fit_mode(
+        self, outcome: Outcome, new: Item, ours: list[bytes], theirs: list[bytes], fresh: Version | None
+    ) -> None:
+        """A file's mode is none for a directory, nor the reverse: of the two, the one that stays brings its own."""
+        directory = new.values[0] == DIRECTORY
+        alike = [values for values in (ours, theirs) if values and (values[0] == DIRECTORY) == directory]
+        if len(alike) != 1:
             return
-        from cradle_desktop.conflict.resolve import kept_name
+        mode = alike[0][1] or (DIRECTORY_MODE if directory else FILE_MODE)
+        if new.values[1] != mode:
+            new.versions[1], new.values[1] = fresh or self.meta.next_version(), mode
+        outcome.lost = [lost for lost in outcome.lost if lost.unit == 0]
 
+    def _keep_beside(self, change: Change, local: Item, outcome: Outcome) -> None:
+        """Both are wanted: the content that did not win gets a name beside the other, and nothing is displaced."""
+        found = [one for one in outcome.lost if one.unit == 0 and is_file(one.value)]
+        if self._choice(change.id) != "both" or not found:
+            return
         lost = found[0]
-        path = kept_name(lost.identity, "device", digest_of(lost.value))
-        i, version = item_id(self.type, path), self.meta.next_version()
-        values = [lost.value, *(change.values or [])[1:]]
-        if self.meta.get(i) is None:
-            outcome.items.append(Item(i, 0, path, version, [version] * len(values), values))
+        loser = change if lost.side == "device" else local
+        role = "desktop" if self._role(loser.versions[0]) else "device"
+        item = self._beside(lost, role, (loser.values or [])[1:])
+        if item is not None:
+            outcome.items += item
             outcome.lost.remove(lost)
+
+    def _beside(self, lost: Lost, role: str, units: list[bytes]) -> list[Item] | None:
+        """The item to put for a copy beside, none if it is there already; None if every name for it is taken."""
+        from cradle_desktop.conflict.resolve import kept_names
+
+        for path in kept_names(lost.identity, role, digest_of(lost.value)):
+            i = item_id(self.type, path)
+            there = self.meta.get(i)
+            if there is not None and not there.dead:
+                if compare(there.values[0], lost.value) == EQUAL:
+                    return []
+                continue
+            version, values = self.meta.next_version(), [lost.value, *units]
+            if there is None or there.phantom():
+                oid, flags = (0, 0) if there is None else (there.oid, there.flags)
+                return [Item(i, oid, path, version, [version] * len(values), values, b"", flags)]
+            there.live(version, values)
+            return [there]
+        return None
+
+    def _merged(
+        self, u: int, local: Item, change: Change, value: bytes, outcome: Outcome
+    ) -> tuple[bytes, list[Lost]] | None:
+        """(the value of both edits in one text, nothing displaced), None where there is no such thing."""
+        answer = self.answers.get(local.id)
+        if u or answer is None or answer.merged is None or self._choice(local.id) != "merge":
+            return None
+        if self._role(local.versions[0]) == self._role(change.versions[0]):
+            return None
+        both = file_value(len(answer.merged), sha256(answer.merged).digest())
+        if both not in (value, local.values[0]):
+            outcome.made[both] = answer.merged
+        return both, []
 
     def _decide(self, u: int, local: Item, change: Change, value: bytes) -> tuple[bytes, list[Lost]] | None:
         """(winning value, what was displaced), or None where the policy leaves conflicts alone."""
@@ -148,17 +214,19 @@ class Resolver:
             return value or local.values[u], []
         if self._leaves(local.id):
             return None
-        mine = self._mine(local, local.values[u], local.versions[u], value, change.versions[u])
+        mine = self._mine(local, local.identity, local.values[u], local.versions[u], value, change.versions[u])
         loser = value if mine else local.values[u]
         side = "device" if mine else "desktop"
         held = local.id if mine else local.identity
         lost = Lost(local.identity, local.id, u, "update-update", side, loser, held)
         return (local.values[u] if mine else value), [lost]
 
-    def _mine(self, item: Item, ours: bytes, our_version: Version, theirs: bytes, their_version: Version) -> bool:
-        """Does the local value win over the incoming one?"""
+    def _mine(
+        self, item: Item, place: str, ours: bytes, our_version: Version, theirs: bytes, their_version: Version
+    ) -> bool:
+        """Does the local value win over the incoming one? place: the path at which one of them will be."""
         if DIRECTORY in (ours, theirs):
-            return (ours == DIRECTORY) == self.has_children(item.identity)
+            return (ours == DIRECTORY) == self.has_children(place)
         if item.id in self.decisions:
             return self._policy(item.id) == "desktop"  # the user's word counts, whoever stamped
         our_role, their_role = self._role(our_version), self._role(their_version)
@@ -238,7 +306,8 @@ class Resolver:
             if target.dead or UNKNOWN in (ours, moved) or EQUAL in (compare(ours, moved), compare(ours, there)):
                 continue
             clean = same and compare(there, moved) == EQUAL and knows(side, moved_version)
-            edit_wins = clean or self._mine(alive, ours, alive.versions[u], there, target.versions[u])
+            versions = alive.versions[u], target.versions[u]
+            edit_wins = clean or self._mine(alive, target.identity, ours, versions[0], there, versions[1])
             if not clean:
                 loser = there if edit_wins else ours
                 owner = self._owner(editor, edit_wins)
@@ -246,6 +315,7 @@ class Resolver:
                 held = target.identity if edit_wins else edited
                 outcome.lost.append(Lost(target.identity, target.id, u, "update-update", owner, loser, held))
             new.versions[u], new.values[u] = version, ours if edit_wins else there
+        self._fit_mode(outcome, new, alive.values, target.values, version)
         gone = alive.copy()
         gone.die(self.meta.next_version(), Link(link.id, link.created, link.base))
         outcome.items += [new, gone]

@@ -4,7 +4,7 @@ What was changed since is left alone. An undo displaces as a sync does, and is a
 back.
 """
 
-from cradle_desktop.conflict.contents import Contents
+from cradle_desktop.conflict.contents import BytesReader, Contents
 from cradle_desktop.conflict.resolve import install_content
 from cradle_desktop.undo.journal import UNDO, Act, Former, Journal
 from cradle_protocol.errors import UNREADABLE
@@ -34,16 +34,6 @@ class Outcome:
         self.act = act
         self.restored: list[str] = []
         self.left: list[tuple[str, str]] = []
-
-
-class Empty(Reader):
-    """No content."""
-
-    def read_into(self, buffer: memoryview) -> int:
-        return 0
-
-    def close(self) -> None:
-        pass
 
 
 def take_back(journal: Journal, contents: Contents) -> "Outcome | None":
@@ -110,7 +100,7 @@ class _Back:
     def _open(self, value: bytes, name: str) -> Reader:
         """The former content; a reader of nothing for what has none. Raises StoreError(UNREADABLE)."""
         if not is_file(value) or not size_of(value):
-            return Empty()
+            return BytesReader()
         if name:
             return self.store.open_kept(name)
         if digest_of(value) and self.contents.holds(digest_of(value)):

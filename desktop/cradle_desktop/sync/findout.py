@@ -1,0 +1,56 @@
+"""What the policy `merge` has to know of clashing files, and what it keeps for the next time. Decides nothing, changes
+no object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cradle_desktop.conflict.ancestors import Ancestors
+from cradle_desktop.conflict.merge3 import MERGE_BYTES, merge, read_text
+from cradle_desktop.sync.remote import RemoteReplica
+from cradle_desktop.sync.resolve import Answer
+from cradle_protocol.compat import sha256
+from cradle_protocol.provider.store import ObjectStore, StoreError
+from cradle_protocol.sync.change import Change
+from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.values import digest_of, size_of
+from cradle_protocol.sync.version import knows
+
+Clashes = list[tuple[Change, Item]]
+
+
+def merged(store: ObjectStore, remote: RemoteReplica, ancestors: Ancestors, clashes: Clashes) -> dict[bytes, Answer]:
+    """{item id: the text that holds both edits}, for those of which the last common text is known."""
+    found: list[tuple[Change, bytes, bytes]] = []
+    for change, local in clashes:
+        base, ours = ancestors.text(change.id), _ours(store, local)
+        if base is not None and ours is not None and size_of((change.values or [b""])[0]) <= MERGE_BYTES:
+            found.append((change, base, ours))
+    theirs = remote.contents([change for change, _, _ in found]) if found else {}
+    answers = {}
+    for change, base, ours in found:
+        both = merge(base, ours, theirs[change.id]) if change.id in theirs else None
+        if both is not None:
+            answers[change.id] = Answer(merged=both)
+    return answers
+
+
+def _ours(store: ObjectStore, local: Item) -> bytes | None:
+    """The local text, if it is one and still what the scan saw."""
+    try:
+        text = read_text(store.open(local.identity), size_of(local.values[0]))
+    except StoreError:
+        return None
+    return text if text is not None and sha256(text).digest() == digest_of(local.values[0]) else None
+
+
+def common(meta: Metadata, remote: RemoteReplica, synced: set[bytes], all_of_them: bool) -> Iterator[Item]:
+    """Items whose content both sides have now: those just synced or, once, all that the device knows as they are."""
+    if not all_of_them:
+        yield from (item for i in sorted(synced) if (item := meta.get(i)) is not None)
+        return
+    for item in meta.items():
+        if item.id in synced or knows(remote.knowledge.vector(item.id), item.versions[0]):
+            yield item
