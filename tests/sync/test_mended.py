@@ -11,6 +11,7 @@ from cradle_protocol.sync.item import IMPLIED
 from cradle_protocol.sync.values import digest_of
 from cradle_testing.scenes import (
     NAMES,
+    SIDES,
     TWO_DESKTOPS,
     TWO_DEVICES,
     failing,
@@ -343,3 +344,51 @@ def test_a_tombstone_of_a_directory_and_a_living_child(tmp_path: Path) -> None:
     found = record(w, "d")
     assert found.created != (0, 0), "the knowledge holds the tombstone, and so must the record"
     assert found.dead and found.flags & IMPLIED
+
+
+# -- a file here, a directory there
+
+
+def test_an_edit_that_follows_a_move_onto_a_directory(tmp_path: Path) -> None:
+    """The edit took the place of a directory with something in it, could not, and nothing came to rest any more."""
+    w = World(tmp_path)
+    known_everywhere(w, a=b"base")
+    w["D1"].store.write("e/d/a", b"inside")
+    w["R1"].store.rename("a", "e")
+    w["D1"].store.write("a", b"precious edit")
+    w.advance()
+    w.settle_and_check()
+    assert w["R1"].store.tree() == {"e/": b"", "e/d/": b"", "e/d/a": b"inside"}
+    assert w.losers() == [b"base", b"precious edit"]
+
+
+@pytest.mark.parametrize("policy", ["desktop", "device"])
+@pytest.mark.parametrize("side", SIDES, ids=" has the directory, ".join)
+def test_a_directory_does_not_take_the_mode_of_a_file(tmp_path: Path, policy: Any, side: "tuple[str, str]") -> None:
+    """The contents were decided by kind, the modes by policy: a directory became one that nobody can enter."""
+    w = World(tmp_path)
+    w[side[0]].store.write("e/a", b"inside")
+    w[side[0]].store.chmod("e", 0o750)
+    w[side[1]].store.write("e", b"file", mode=0o600)
+    w.advance()
+    w.sync("D1", "R1", policy=policy)
+    assert (w["D1"].store.mode("e"), w["R1"].store.mode("e")) == (0o750, 0o750)
+    w.settle_and_check()
+    assert w.losers() == [b"file"]
+
+
+def test_an_edit_follows_a_move_into_a_directory_that_comes_back(tmp_path: Path) -> None:
+    """D1 puts a file where the directory was; the delete of the move's target came after the edit that revived it."""
+    w = World(tmp_path, desktops=TWO_DESKTOPS)
+    known_everywhere(w, **{"d/a": b"base", "e/a": b"other"})
+    w["D2"].store.rename("d/a", "e/b")
+    w["R1"].store.write("d/a", b"precious edit")
+    w.advance()
+    w.sync("D2", "R1", policy="skip")
+    w.sync("D1", "R1")
+    w["D1"].store.delete("e")
+    w["D1"].store.write("e", b"a file now")
+    w.advance()
+    w.settle_and_check()
+    assert w["R1"].store.tree() == {"d/": b"", "e/": b"", "e/b": b"precious edit"}
+    assert w.losers() == [b"a file now"]
