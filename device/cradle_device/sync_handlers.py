@@ -67,7 +67,7 @@ _WANTED = Fetch.FIELDS[1][1][2]
 _WANTED_SIZE = least((RECORD, _WANTED))
 _decode_wanted = functions(_WANTED)[1]
 # Copies whose hash is known when their change comes; the others are hashed then.
-_STASHED = 64 if MICROPYTHON else 65536
+_STASHED = 8 if MICROPYTHON else 65536
 
 
 class Channel:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cradle_device.agent import BOARD
 from cradle_device.partnership import Partnerships
 from cradle_protocol.sync.knowledge import everything
 from cradle_protocol.sync.values import is_lazy
@@ -26,6 +27,7 @@ pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
 
 # Bytes of .mpy for all that a board loads (design 8).
 LIMIT = 64 * 1024
+BATCH = BOARD.batch_items
 # Heap of the unix port, where an object takes twice what it takes on a board of 32 bits.
 HEAP = "192k"
 
@@ -87,8 +89,8 @@ def test_a_thousand_files_and_back(board: Path, tmp_path: Path) -> None:
             got = hand.fetch([(ch.oid, ch.versions[0], 0) for ch in files[at : at + 100]])
             for ch in files[at : at + 100]:
                 assert got[ch.oid][0] == (data / ch.identity).read_bytes()
-        for at in range(0, 160, 8):
-            more = [hand.create(f"sent/{k}", 2000 + k, b"content %d" % k) for k in range(at, at + 8)]
+        for at in range(0, 160, BATCH):
+            more = [hand.create(f"sent/{k}", 2000 + k, b"content %d" % k) for k in range(at, at + BATCH)]
             lower, upper = min(ch.id for ch in more), max(ch.id for ch in more)
             made = [(ch, ch.identity) for ch in more]
             assert (
@@ -120,10 +122,10 @@ def test_a_kill_in_the_middle_of_a_batch(board: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with agent(board, tmp_path) as hand:
         hand.open()
-        changes = [hand.create(f"f{k}", k + 1, b"%d" % k) for k in range(10)]
+        changes = [hand.create(f"f{k}", k + 1, b"%d" % k) for k in range(2 + BATCH)]
         contents = {change.identity: b"%d" % (change.versions[0][0] - 1) for change in changes}
         assert hand.send(changes[:2], contents, None) == {}
-        hand.begin_pass(everything({hand.mine: 10}))
+        hand.begin_pass(everything({hand.mine: 2 + BATCH}))
         body = records.encode_begin(LOWEST, HIGHEST, True)
         for index, change in enumerate(sorted(changes[2:], key=lambda one: one.id)):
             data = contents[change.identity]
@@ -137,8 +139,8 @@ def test_a_kill_in_the_middle_of_a_batch(board: Path, tmp_path: Path) -> None:
     with agent(board, tmp_path) as hand:
         opened = hand.open()
         assert opened.tick == 0 and hand.changes(hand.theirs)[0] == []
-        assert hand.send(changes[2:], contents, everything({hand.mine: 10})) == {}
-        assert len(list((tmp_path / "data").glob("f*"))) == 10
+        assert hand.send(changes[2:], contents, everything({hand.mine: 2 + BATCH})) == {}
+        assert len(list((tmp_path / "data").glob("f*"))) == 2 + BATCH
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
@@ -175,10 +177,10 @@ def test_files_over_tcp(board: Path, tmp_path: Path, count: int) -> None:
             files = [ch for ch in hand.changes()[0] if is_lazy(ch.values[0])]
             for at in range(0, count, 100):
                 assert len(hand.fetch([(ch.oid, ch.versions[0], 0) for ch in files[at : at + 100]])) == 100
-            more = [hand.create(f"sent/{k}", 2000 + k, b"%d" % k) for k in range(8)]
+            more = [hand.create(f"sent/{k}", 2000 + k, b"%d" % k) for k in range(BATCH)]
             assert hand.send(more, {ch.identity: ch.identity[5:].encode() for ch in more}) == {}
             hand.close()
-            assert hand.open().objects == objects + 8
+            assert hand.open().objects == objects + BATCH
             hand.socket.close()
         finally:
             agent.kill()
