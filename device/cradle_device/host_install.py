@@ -98,7 +98,8 @@ class HostInstaller(Installer):
         shown = 0
         for group in places:
             waiting = [new for new in group if new.new is None]
-            files.show(waiting)
+            if waiting:
+                files.show(waiting)
             for new in waiting:
                 if not new.stamp:
                     new.give_up()

@@ -60,10 +60,16 @@ class FolderNewFiles(NewFiles):
 
     def show(self, files: "Sequence[NewFile]") -> None:
         folder, rename_new, tmp = self._folder, self._kernel.rename_new, self._staging.fd()
+        start = files[0].identity.rfind("/") + 1
+        try:
+            place = folder.near(files[0].identity)
+        except (OSError, StoreError):
+            return
         for file in files:
-            mode = mode_of(file.mode)
+            identity, mode = file.identity, mode_of(file.mode)
             try:
-                place = folder.near(file.identity)
+                folder.check(identity)
+                place.name = identity[start:] if identity.isascii() else folder.near(identity).name
                 if mode is None:
                     mode = self._mode
                 elif mode != self._mode:

@@ -53,7 +53,7 @@ class NewFiles:
             return False
 
     def show(self, files: "Sequence[NewFile]") -> None:
-        """Make staged files of one directory visible, none in the place of anything; sets stamp and racy of each.
+        """Make staged files of one directory, at least one, visible, none in the place of anything; stamps each.
 
         A file that could not be shown keeps its stage and has no stamp.
         """
