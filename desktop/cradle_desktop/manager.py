@@ -235,20 +235,26 @@ class ServiceManager:
 
     # -- syncing
 
-    def sync(self, partner: Partnership, max_delete: float | None, observer: "Observer") -> Report:
-        """Sync everything that is enabled with a partner."""
+    def sync(
+        self, partner: Partnership, max_delete: float | None, observer: "Observer", revert: bool = False
+    ) -> Report:
+        """Sync everything that is enabled with a partner.
+
+        `revert`: where changes flow one way, drop what the receiving side changed by itself.
+        """
         from cradle_desktop.sync.engine import synchronize
         from cradle_desktop.sync.report import MassDelete as Guard
 
         begun, results, conflicts = time.monotonic(), [], self.conflicts
         journals: list[Journal] = []
+        _check_revert(partner, revert)
         with self._open(partner) as types, self.connect(partner) as connection:
             connection.on_silence = lambda seconds: observer.note(
                 f"{partner.name} has been at work for {seconds:.0f} s"
             )
             for one in types:
                 keep_awake(one.store, connection)
-                options = self._options(partner, one, max_delete)
+                options = self._options(partner, one, max_delete, revert)
                 with sentences(one.enabled.location):
                     try:
                         keep = partial(self._journal, partner.name, one, journals)
@@ -257,6 +263,9 @@ class ServiceManager:
                         raise MassDelete(str(error)) from error
         with sentences():
             self.registry.synced(partner.name)
+            for one, result in zip(types, results, strict=True):
+                if one.enabled.deviations != result.deviations:
+                    self.registry.deviated(partner.name, one.enabled.type, result.deviations)
             waiting = conflicts.count(partner.name)
         for gone in conflicts.dropped:
             observer.note(f"the kept version of {gone.identity} (conflict {gone.number}) was dropped: no room was left")
@@ -296,16 +305,17 @@ class ServiceManager:
                     done.append((enabled.type, None if journal is None else take_back(journal, contents)))
         return done
 
-    def preview(self, partner: Partnership) -> "list[tuple[str, Plan]]":
+    def preview(self, partner: Partnership, revert: bool = False) -> "list[tuple[str, Plan]]":
         """The plan of each enabled type, and nothing else."""
         from cradle_desktop.sync.engine import preview
 
         plans = []
+        _check_revert(partner, revert)
         with self._open(partner, look=True) as types, self.connect(partner) as connection:
             for one in types:
                 keep_awake(one.store, connection)
                 with sentences(one.enabled.location):
-                    options = self._options(partner, one, None)
+                    options = self._options(partner, one, None, revert)
                     plans.append((one.enabled.type, preview(connection, one.store, one.meta, options)))
         return plans
 
@@ -330,7 +340,7 @@ class ServiceManager:
             meta = opened(enabled.location, enabled.type, len(store.units), store.store_id())
         return OpenType(enabled, store, meta)
 
-    def _options(self, partner: Partnership, one: OpenType, max_delete: float | None) -> "SyncOptions":
+    def _options(self, partner: Partnership, one: OpenType, max_delete: float | None, revert: bool) -> "SyncOptions":
         from cradle_desktop.sync.report import SyncOptions
 
         enabled = one.enabled
@@ -338,11 +348,20 @@ class ServiceManager:
         options.decisions = self.conflicts.decisions(partner.name, enabled.type)
         if max_delete is not None:
             options.max_delete = max_delete
+        options.revert = revert and enabled.direction != "both"
         if enabled.policy == "merge":
             from cradle_desktop.conflict.ancestors import Ancestors
 
             options.ancestors = Ancestors(self._database, partner.name, one.meta.replicas[0])
         return options
+
+
+def _check_revert(partner: Partnership, revert: bool) -> None:
+    if revert and all(one.direction == "both" for one in partner.types):
+        raise Usage(
+            f"changes flow both ways with {partner.name}, so there is nothing to revert; 'cradle enable {partner.name} "
+            f"TYPE --direction to-device|to-desktop' makes one side follow the other"
+        )
 
 
 def _tell(journal: "Journal", observer: "Observer") -> None:

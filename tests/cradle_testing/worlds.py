@@ -179,16 +179,18 @@ class World:
         decisions: "dict[str, str] | None" = None,
         journal: "OpenJournal" = no_journal,
         ancestors: "Ancestors | None" = None,
+        revert: bool = False,
     ) -> TypeResult:
         """One session. Raises Cut where it was cut, PowerCut where the desktop died.
 
         decisions: {path: "desktop", "device" or "both"}, what the user chose for conflicts that waited.
         journal: opens what displaced objects are noted in; ancestors: what the policy `merge` starts from.
+        revert: drop what the receiving side changed by itself, where changes flow one way.
         """
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, cut_after)
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
-        options.ancestors = ancestors
+        options.ancestors, options.revert = ancestors, revert
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
             return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Observer(), journal)
@@ -197,10 +199,15 @@ class World:
             pump.end_session()
 
     def preview(
-        self, desktop: str, device: str, policy: "Policy" = "desktop", ancestors: "Ancestors | None" = None
+        self,
+        desktop: str,
+        device: str,
+        policy: "Policy" = "desktop",
+        ancestors: "Ancestors | None" = None,
+        direction: "Direction" = "both",
     ) -> Plan:
         """What `cradle diff` would print."""
-        options = SyncOptions(policy=policy, partner=device)
+        options = SyncOptions(policy=policy, direction=direction, partner=device)
         options.ancestors = ancestors
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, None)

@@ -266,8 +266,11 @@ def test_ls_and_status(pair: Pair) -> None:
     assert one.keys() == {"name", "device_id", "address", "last_sync", "conflicts_waiting", "types"}
     assert len(one["device_id"]) == 32 and one["last_sync"].endswith("Z")
     assert one["types"] == [
-        {"type": "files", "store": str(pair.left), "policy": "desktop", "direction": "both", "objects": 1}
-    ]
+        {
+            "type": "files", "store": str(pair.left), "policy": "desktop", "direction": "both", "objects": 1,
+            "deviations": 0,
+        }
+    ]  # fmt: skip
     assert "last synced" in pair.desktop.run("status").out
     pair.agent.stop()
     devices = pair.desktop.run("ls", "--json").document()["devices"]

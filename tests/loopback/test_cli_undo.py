@@ -1,9 +1,9 @@
-"""`cradle undo` through the command line: real folders, real processes."""
+"""`cradle undo` and `cradle sync --revert` through the command line: real folders, real processes."""
 
 import os
 from pathlib import Path
 
-from loopback.rig import Pair
+from loopback.rig import Agent, Desktop, Pair
 
 
 def test_what_a_sync_overwrote_and_deleted_comes_back_and_travels(pair: Pair) -> None:
@@ -43,3 +43,32 @@ def test_what_undo_says(pair: Pair) -> None:
     assert (pair.left / "a").read_bytes() == b"edited"
     settings.write_text("[undo]\nsize = 'much'\n")
     assert "settings.toml" in pair.desktop.run("sync", expect=1).err
+
+
+def test_own_changes_of_the_receiving_side_are_shown_and_dropped(desktop: Desktop, agent: Agent) -> None:
+    pair = Pair(desktop, agent)
+    pair.meet("--direction", "to-device")
+    pair.fill({"a": b"right"})
+    desktop.run("sync")
+    pair.fill(right={"a": b"astray", "b": b"astray"})
+    [one] = desktop.run("diff", "--json").document()["types"]
+    assert one["policy"] == "desktop"
+    assert one["deviations"] == [
+        {"item": "a", "side": "device", "change": "changed"},
+        {"item": "b", "side": "device", "change": "created"},
+    ]
+    assert "2 own changes on the receiving side" in desktop.run("sync").out
+    [partner] = desktop.run("status", "--json").document()["partners"]
+    assert partner["types"][0]["deviations"] == 2
+    assert "2 own changes on the receiving side at the last sync: cradle diff kiosk" in desktop.run("status").out
+    assert "drop      a: the device's version" in desktop.run("sync", "--revert", "--dry-run").out
+    assert pair.trees()[1] == {"a": b"astray", "b": b"astray"}
+    [one] = desktop.sync("--revert")["types"]
+    assert (one["deviations"], one["conflicts"], one["skipped"]) == (0, 0, [])
+    assert pair.trees() == ({"a": b"right"}, {"a": b"right"})
+    assert "own change" not in desktop.run("status").out and "no conflict waits" in desktop.run("conflicts").err
+    assert "dropped by --revert" in desktop.run("conflicts", "show", "1").out
+
+
+def test_there_is_nothing_to_revert_where_changes_flow_both_ways(pair: Pair) -> None:
+    assert "nothing to revert" in pair.desktop.run("sync", "--revert", expect=2).err

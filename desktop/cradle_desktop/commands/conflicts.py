@@ -48,6 +48,7 @@ def words(one: "Conflict") -> str:
         "update-delete": "changed here, deleted on the device",
         "delete-update": "deleted here, changed on the device",
         "collision": "two names that are one here",
+        "reverted": "changed on the device, dropped by --revert",
     }.get(one.kind, one.kind)
     if one.unit:
         what += f" (unit {one.unit})"

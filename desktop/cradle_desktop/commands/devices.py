@@ -4,6 +4,7 @@ import os
 import time
 from argparse import Namespace
 
+from cradle_desktop.commands.report import differing
 from cradle_desktop.errors import UserError
 from cradle_desktop.manager import NOTHING_PAIRED, ServiceManager
 from cradle_desktop.output import VERBOSE, Output
@@ -93,6 +94,7 @@ def described(manager: ServiceManager, partner: Partnership) -> "dict[str, Any]"
                 "policy": one.policy,
                 "direction": one.direction,
                 "objects": manager.objects(one),
+                "deviations": one.deviations,
             }
             for one in partner.types
         ],
@@ -110,6 +112,8 @@ def show(one: "dict[str, Any]", output: Output) -> None:
             f"  {kind['type']}  {kind['objects']} objects in {kind['store']}, "
             f"policy {kind['policy']}, direction {kind['direction']}"
         )
+        if kind["deviations"]:
+            output.data(f"    {differing(kind['deviations'])} at the last sync: cradle diff {one['name']}")
     if not one["types"]:
         output.data(f"  nothing is enabled: cradle enable {one['name']} files")
 

@@ -19,11 +19,18 @@ def summary(report: Report) -> list[str]:
     for one in report.types:
         lines.append(f"{report.partner} {one.type}: {_moved(one)}")
         lines += [f"  skipped {item}: {reason}" for item, reason in one.skipped]
+        if one.deviations:
+            lines.append(f"  {differing(one.deviations)}: cradle diff shows them, cradle sync --revert drops them")
     waiting = report.conflicts_waiting
     if waiting:
         some = "1 conflict waits" if waiting == 1 else f"{waiting} conflicts wait"
         lines.append(f"{some} for you: cradle conflicts {report.partner}")
     return lines
+
+
+def differing(count: int) -> str:
+    """What the receiving side changed by itself."""
+    return "1 own change on the receiving side" if count == 1 else f"{count} own changes on the receiving side"
 
 
 def _moved(one: "TypeResult") -> str:

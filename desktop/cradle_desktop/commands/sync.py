@@ -35,7 +35,7 @@ def sync(arguments: Namespace, output: Output) -> int:
         def one(partner: Partnership) -> int:
             progress = Progress(output, partner.name)
             try:
-                report = manager.sync(partner, arguments.max_delete, progress)
+                report = manager.sync(partner, arguments.max_delete, progress, arguments.revert)
             finally:
                 progress.close()
             show(report, output)
@@ -49,7 +49,7 @@ def diff(arguments: Namespace, output: Output) -> int:
     with recorded(arguments.capture) as heard, ServiceManager(ears(output, heard)) as manager:
 
         def one(partner: Partnership) -> int:
-            show_plans(partner.name, manager.preview(partner), output)
+            show_plans(partner.name, manager.preview(partner, getattr(arguments, "revert", False)), output)
             return EXIT_DONE
 
         return each(manager, arguments, output, one)
@@ -108,6 +108,7 @@ def show(report: Report, output: Output) -> None:
                     "to_device": counts(one.to_device),
                     "to_desktop": counts(one.to_desktop),
                     "conflicts": one.conflicts,
+                    "deviations": one.deviations,
                     "skipped": [{"item": item, "reason": reason} for item, reason in one.skipped],
                     "bytes_sent": one.bytes_sent,
                     "bytes_received": one.bytes_received,
@@ -135,6 +136,9 @@ def show_plans(partner: str, plans: "list[tuple[str, Plan]]", output: Output) ->
                     "policy": plan.policy,
                     "to_device": counts(plan.to_device()),
                     "to_desktop": counts(plan.to_desktop()),
+                    "deviations": [
+                        {"item": one.identity, "side": one.side, "change": one.change} for one in plan.deviations
+                    ],
                     "lines": plan.lines(),
                 }
                 for type_name, plan in plans

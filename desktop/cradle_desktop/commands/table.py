@@ -118,6 +118,8 @@ COMMANDS = [
         Argument("--dry-run", action="store_true", help="only show what would be done (as `cradle diff`)"),
         Argument("--max-delete", type=percent, default=None, metavar="N%",
                  help="stop if more than this share of a side would be deleted (default: 25%%)"),
+        Argument("--revert", action="store_true",
+                 help="where changes flow one way: drop what the receiving side changed by itself"),
         CAPTURE,
     ], json=True),
     Command("conflicts", "conflicts:list_all", "list the conflicts that wait for you", [

@@ -19,7 +19,7 @@ _FALLBACK_NAME = "device"
 
 _COLUMNS = "number, name, device_id, device_name, key, address, certificate, agent, created, last_sync"
 _ENABLED = (
-    "SELECT enabled.type, enabled.location, policy, direction, replica.id FROM enabled LEFT JOIN replica "
+    "SELECT enabled.type, enabled.location, policy, direction, replica.id, deviations FROM enabled LEFT JOIN replica "
     "ON replica.location = enabled.location AND replica.type = enabled.type WHERE partnership = ? ORDER BY enabled.type"
 )
 
@@ -32,13 +32,14 @@ class EnabledType:
     policy      what becomes of a conflict: desktop, device, newest, both, merge, skip, ask
     direction   both, to-device, to-desktop
     replica_id  16 bytes, the replica that keeps the store's metadata; b"" before the first sync
+    deviations  objects that the receiving side had changed by itself at the last sync, where changes flow one way
     """
 
     def __init__(
-        self, object_type: str, location: str, policy: str, direction: str, replica_id: "bytes | None"
+        self, object_type: str, location: str, policy: str, direction: str, replica_id: "bytes | None", deviations: int
     ) -> None:
         self.type, self.location, self.policy, self.direction = object_type, location, policy, direction
-        self.replica_id = replica_id or b""
+        self.replica_id, self.deviations = replica_id or b"", deviations
 
 
 class Partnership:
@@ -175,6 +176,13 @@ class Registry:
     def synced(self, name: str, when: "float | None" = None) -> None:
         """Note that a sync with this partner came to its end."""
         self._update(name, "last_sync = ?", int(time.time() if when is None else when))
+
+    def deviated(self, name: str, object_type: str, count: int) -> None:
+        """Note how many objects the receiving side keeps as it changed them by itself."""
+        number = self._there(self.by_name(name), name).number
+        with self._database.transaction() as connection:
+            update = "UPDATE enabled SET deviations = ? WHERE partnership = ? AND type = ?"
+            connection.execute(update, (count, number, object_type))
 
     def _update(self, name: str, what: str, *values: "str | int") -> None:
         with self._database.transaction() as connection:

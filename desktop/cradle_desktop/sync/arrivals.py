@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from cradle_desktop.sync.plan import CREATE, DELETE, METADATA, MODE, RENAME, UPDATE, Plan, Step
 from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Answer, Lost, Outcome, Resolver
+from cradle_desktop.sync.revert import keep_ours, take_theirs
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item, item_id
 from cradle_protocol.sync.knowledge import Knowledge
@@ -29,7 +30,8 @@ ASKING = ("newest", "merge")
 
 class Arrivals:
     """Plans the pass from the device. `hash_both` gives (the device's digest, ours) for contents nobody has hashed,
-    `find_out` what the policies `newest` and `merge` have to know of clashing files.
+    `find_out` what the policies `newest` and `merge` have to know of clashing files. `revert`: the side whose own
+    changes are dropped, "" for none.
 
     skipped  ids that are left out of the pass
     """
@@ -44,9 +46,11 @@ class Arrivals:
         type: str,
         decisions: dict[bytes, str],
         find_out: FindOut,
+        revert: str = "",
     ) -> None:
         self.meta, self.made, self.policy, self.holds_mode = meta, made, policy, holds_mode
         self.hash_both, self.type, self.decisions, self.find_out = hash_both, type, decisions, find_out
+        self.revert = revert
         self.skipped: set[bytes] = set()
 
     def plan(self, changes: list[Change], plan: Plan) -> None:
@@ -59,6 +63,8 @@ class Arrivals:
         for change, verdict, item in judged:
             if self._unsure(change, verdict) is not None:
                 self._skip(plan, change, "its content cannot be read just now")
+            elif verdict != KNOWN and (dropped := self._drop(change, verdict)) is not None:
+                self._step(plan.steps, by_id, change, dropped.items, dropped.lost)
             elif verdict == TAKE and item is not None:
                 self._step(plan.steps, by_id, change, [item], [])
             elif verdict != KNOWN:
@@ -72,6 +78,31 @@ class Arrivals:
         changed = [step.new for step in plan.steps + plan.tail]
         for directory in resolver.parents_to_revive(changed):
             plan.tail.append(Step(directory, self.meta.base.get(directory.id), METADATA))
+        self.meta.knowledge.raise_own(0, self.meta.tick)
+
+    def _drop(self, change: Change, verdict: int) -> Outcome | None:
+        """What becomes of a change where one side's own changes are dropped; None: what becomes of it anyway."""
+        local = self.meta.get(change.id)
+        if self.revert == "device":
+            return keep_ours(self.meta, change, local)
+        if self.revert == "desktop" and verdict == CLASH and local is not None:
+            return take_theirs(self.meta, change, local)
+        return None
+
+    def drop_ours(self, plan: Plan, deviations: list[Item], changes: list[Change]) -> None:
+        """What this desktop changed by itself becomes what the device has, after the rest was planned."""
+        by_id = {change.id: change for change in changes}
+        for local in deviations:
+            change = by_id.get(local.id)
+            outcome = take_theirs(self.meta, change, local)
+            if change is not None:
+                self._step(plan.steps, by_id, change, outcome.items, [])
+            else:
+                new, old = outcome.items[0], self.meta.get(local.id)
+                plan.steps.append(Step(new, old, verb_of(new, old)))
+                plan.steps[-1].group = plan.steps[-1:]
+                self.meta.put(new)
+        plan.steps.sort(key=lambda step: step.group[0].new.id)
         self.meta.knowledge.raise_own(0, self.meta.tick)
 
     # -- judging

@@ -69,7 +69,7 @@ class Arriving:
         try:
             batches = list(_batches(self.plan.steps)) or [[]]
             for k, batch in enumerate(batches):
-                upper = HIGHEST if k == len(batches) - 1 else batch[-1].new.id
+                upper = HIGHEST if k == len(batches) - 1 else _change_id(batch[-1])
                 self._batch(batch, lower, upper)
                 lower = after(upper) or HIGHEST
             self._retry()
@@ -298,21 +298,27 @@ class Arriving:
             self._known_directories.discard(identity)
 
 
-def _groups(tail: list[Step]) -> Iterator[list[Step]]:
-    """The tail's steps in their order, those that are tied together as one."""
+def _groups(steps: list[Step]) -> Iterator[list[Step]]:
+    """The steps in their order, those that are tied together as one."""
     k = 0
-    while k < len(tail):
-        size = max(1, len(tail[k].group))
-        yield tail[k : k + size]
+    while k < len(steps):
+        size = max(1, len(steps[k].group))
+        yield steps[k : k + size]
         k += size
 
 
+def _change_id(step: Step) -> bytes:
+    """The id of the change that a step comes from: a copy beside it, or a move, has any other one."""
+    return (step.group or [step])[0].new.id
+
+
 def _batches(steps: list[Step]) -> Iterator[list[Step]]:
+    """Steps that belong together stay together."""
     batch: list[Step] = []
     size = 0
-    for step in steps:
-        batch.append(step)
-        size += size_of(step.new.values[0]) if step.fetch or step.copy else 0
+    for group in _groups(steps):
+        batch += group
+        size += sum(size_of(step.new.values[0]) for step in group if step.fetch or step.copy)
         if len(batch) >= BATCH_ITEMS or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0

@@ -64,18 +64,21 @@ class Departing:
         self._done = self._bytes = 0
         self._total_bytes = sum([departure.size for departure in departures])
 
-    def run(self) -> set[bytes]:
-        """Send everything, then what failed once more. Returns the ids that failed; raises LinkGone."""
+    def run(self, alone: bool = False) -> set[bytes]:
+        """Send everything, then what failed once more. Returns the ids that failed; raises LinkGone.
+
+        alone: each item is a range of its own, so that the device learns nothing of what lies between them.
+        """
         if self.held:
             self.meta.keep([])  # the tick, which our made-with names
         self.remote.begin_pass(self.meta)
         self._upload = self.remote.upload(self._leaving)
         staged = self._stash()
         lower = LOWEST
-        batches = self._batches() or [[]]
+        batches = [[one] for one in self.departures] if alone else self._batches() or [[]]
         for k, batch in enumerate(batches):
-            upper = HIGHEST if k == len(batches) - 1 else batch[-1].item.id
-            self._send(batch, lower, upper, staged)
+            upper = HIGHEST if k == len(batches) - 1 and not alone else batch[-1].item.id
+            self._send(batch, upper if alone else lower, upper, staged)
             lower = after(upper) or HIGHEST
         self._land(0)
         self._retry(staged)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.departures import Departures
-from cradle_desktop.sync.plan import Departure, Plan
+from cradle_desktop.sync.plan import Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes, no_journal
+from cradle_desktop.sync.revert import of_desktop, of_device
 from cradle_protocol.errors import STATUS_TEXT
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import Change
@@ -18,6 +19,7 @@ from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_desktop.sync.arrivals import Arrivals
     from cradle_desktop.sync.report import OpenJournal
     from cradle_desktop.sync.resolve import Answer, Lost
 
@@ -46,24 +48,50 @@ class Job:
         plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in self.remote.skipped]
         overlay, skipped = Overlay(self.meta), set[bytes]()
         news = not self.meta.knowledge.contains(self.remote.knowledge)
-        if news or self.meta.implied():  # a pass that was cut has perhaps left directories that must be revived
-            from cradle_desktop.sync.arrivals import Arrivals  # not where the device has nothing new
-
-            arrivals = Arrivals(
-                overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
-                self.store.type, self._decisions(), self._find_out,
-            )  # fmt: skip
+        drops_ours = self.options.revert and self.options.direction == "to-desktop"
+        if news or drops_ours or self.meta.implied():  # a cut pass has perhaps left directories that must be revived
+            arrivals = self._arrivals(overlay)
             arrivals.plan(self.remote.changes(self.meta.knowledge) if news else [], plan)
             skipped = arrivals.skipped
-            if self.options.direction == "to-device":
+            if self.options.direction == "to-device" and not self.options.revert:
                 _keep_out(plan, overlay, skipped)
-        if self.options.direction != "to-desktop":
-            plan.departures = self._departures(overlay, skipped)
+            if drops_ours:
+                self._drop_ours(arrivals, plan, overlay)
+        self._split(plan, self._departures(overlay, skipped), skipped)
         if self.options.direction == "to-device":
             both = [departure.item.identity for departure in plan.departures if departure.item.id in skipped]
             reason = there + "it was changed as well, and changes flow to it only"
             plan.skipped += [(identity, reason) for identity in both]
-        return Planned(plan, overlay, skipped, news or bool(plan.tail))
+        return Planned(plan, overlay, skipped, news or bool(plan.steps or plan.tail))
+
+    def _arrivals(self, overlay: Overlay) -> Arrivals:
+        from cradle_desktop.sync.arrivals import Arrivals  # not where the device has nothing new
+
+        receiver = {"to-device": "device", "to-desktop": "desktop"}.get(self.options.direction, "")
+        return Arrivals(
+            overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
+            self.store.type, self._decisions(), self._find_out, receiver if self.options.revert else "",
+        )  # fmt: skip
+
+    def _drop_ours(self, arrivals: Arrivals, plan: Plan, overlay: Overlay) -> None:
+        """What this desktop changed by itself becomes what the device has: ask for those items again."""
+        ours = self._departures(overlay, arrivals.skipped)
+        ids = [one.item.id for one in ours if one.verb or one.item.dead]  # a tombstone: perhaps of what moved away
+        lacking, shown = overlay.knowledge.copy(), self.remote.shown
+        for i in ids:
+            lacking.forget_item(i)
+        changes = self.remote.changes(lacking) if ids else []
+        self.remote.shown = self.remote.shown | shown
+        arrivals.drop_ours(plan, [item for i in ids if (item := overlay.get(i)) is not None], changes)
+
+    def _split(self, plan: Plan, departures: list[Departure], skipped: set[bytes]) -> None:
+        """What is sent, and what the device does not take. What we dropped is told to it, and is nothing it can see."""
+        if self.options.direction != "to-desktop":
+            plan.departures = departures
+            return
+        plan.deviations = of_desktop(departures)
+        if self.options.revert:
+            plan.departures = [one for one in departures if not one.verb and one.item.id not in skipped]
 
     def _departures(self, meta: Metadata, skipped: set[bytes]) -> list[Departure]:
         shown = {i: change.values for i, change in self.remote.shown.items() if change.values}
@@ -112,16 +140,19 @@ class Job:
             scan.held = False
         if planned.news:
             self._arrive(planned, conflicts, observer, result, journal)
-        if direction != "to-desktop" and not self.remote.knowledge.contains(self.meta.knowledge):
+        one_way = direction == "to-desktop"
+        sends = bool(plan.departures) if one_way else not self.remote.knowledge.contains(self.meta.knowledge)
+        if sends:
             from cradle_desktop.sync.depart import Departing
 
             failed = Departing(
                 self.store, self.meta, self.remote, plan.departures, planned.skipped, scan.held, observer, result
-            ).run()  # fmt: skip
+            ).run(alone=one_way)  # fmt: skip
             result.to_device = plan.to_device(failed)
         if scan.held:
             self.meta.commit()
         self._remember(plan, planned.skipped | failed)
+        result.deviations = len(plan.deviations)
         waiting = plan.waiting + self._undone(planned)
         conflicts.waiting(self.options.partner, self.store.type, [self._waiting(lost) for lost in waiting])
         return result
@@ -157,13 +188,14 @@ class Job:
             if item is not None and item_id not in acted:
                 self.meta.put(item)
         decided = {item_id: take for item_id, take in self._decisions().items() if take != "both"}
+        decided.update((i, "desktop") for i in plan.dropped())
         Arriving(
             self.store, self.meta, self.remote, conflicts, plan, self.remote.knowledge, planned.skipped, observer,
             result, decided, journal(),
         ).run()  # fmt: skip
         result.to_desktop = plan.to_desktop(planned.skipped)
         if plan.steps or plan.tail:
-            plan.departures = self._departures(self.meta, planned.skipped)
+            self._split(plan, self._departures(self.meta, planned.skipped), planned.skipped)
 
     def _waiting(self, lost: Lost) -> Loser:
         """A conflict that was left as it is on both sides, for the list."""
@@ -176,10 +208,17 @@ class Job:
 
 def _keep_out(plan: Plan, overlay: Overlay, skipped: set[bytes]) -> None:
     """Changes flow to the device only: of what it has, take what nobody sees (equal contents get equal versions)."""
-    shown = [step for step in plan.steps if any(one.verb or one.lost for one in [step, *step.group])] + plan.tail
+    shown = [step for step in plan.steps if any(_seen(one) for one in [step, *step.group])] + plan.tail
+    plan.deviations = of_device(shown, plan)
     for step in shown:
         skipped.add(step.new.id)
         overlay.changed.pop(step.new.id, None)
     out = {id(step) for step in shown}
     plan.steps = [step for step in plan.steps if id(step) not in out]
     plan.tail = []
+
+
+def _seen(step: Step) -> bool:
+    """Does a user see this step, or what it displaces? What moved away has no verb of its own, and yet goes."""
+    old = step.old
+    return bool(step.verb or step.lost) or (step.new.dead and old is not None and not old.dead)

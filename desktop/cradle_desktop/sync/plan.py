@@ -17,11 +17,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.store import Loser
     from cradle_desktop.sync.resolve import Lost
+    from cradle_desktop.sync.revert import Deviation
     from cradle_protocol.sync.change import Change
     from cradle_protocol.sync.item import Item
 
 # What a step is called in the plan. METADATA steps are not shown: nothing a user can see changes.
 CREATE, UPDATE, RENAME, DELETE, MODE, METADATA = "create", "update", "rename", "delete", "mode", ""
+# `Lost.kind` of what the user wants dropped: no conflict.
+REVERTED = "reverted"
 _COUNTED = (CREATE, UPDATE, RENAME, DELETE, MODE)
 
 
@@ -64,7 +67,11 @@ class Departure:
 
 
 class Plan:
-    """What will happen. `steps` in the order of ids, then `tail`; `waiting`: conflicts that policy leaves alone."""
+    """What will happen. `steps` in the order of ids, then `tail`.
+
+    waiting     conflicts that policy leaves alone
+    deviations  where changes flow one way: what the receiving side changed by itself, and keeps
+    """
 
     def __init__(self, partner: str, policy: str = "desktop") -> None:
         self.partner, self.policy = partner, policy
@@ -72,6 +79,7 @@ class Plan:
         self.tail: list[Step] = []
         self.departures: list[Departure] = []
         self.waiting: list[Lost] = []
+        self.deviations: list[Deviation] = []
         self.skipped: list[tuple[str, str]] = []
 
     def to_desktop(self, but: Collection[bytes] = ()) -> Counts:
@@ -86,6 +94,10 @@ class Plan:
         """What will be displaced into the conflict store, and what waits for a decision."""
         return [lost for step in self.steps + self.tail for lost in step.lost] + self.waiting
 
+    def dropped(self) -> set[bytes]:
+        """Ids of items of which the device's own change is dropped."""
+        return {lost.item_id for step in self.steps for lost in step.lost if lost.kind == REVERTED}
+
     def _made(self) -> list[Step]:
         return [step for step in self.steps + self.tail if step.made is not None]
 
@@ -96,6 +108,7 @@ class Plan:
         lines += [f"merge     {step.new.identity}: both edits in one text" for step in self._made()]
         lines += [_conflict_line(lost, waits=False) for step in self.steps + self.tail for lost in step.lost]
         lines += [_conflict_line(lost, waits=True) for lost in self.waiting]
+        lines += [_deviation_line(one, self.partner) for one in self.deviations]
         return lines + [f"skip      {identity}: {reason}" for identity, reason in self.skipped]
 
 
@@ -112,7 +125,14 @@ def _line(where: str, verb: str, item: Item) -> str:
     return f"{verb:<9} {item.identity}{size} on {where}"
 
 
+def _deviation_line(one: Deviation, partner: str) -> str:
+    where, other = (partner, "desktop") if one.side == "device" else ("desktop", partner)
+    return f"differs   {one.identity}: {one.change} on {where}, which {other} does not take"
+
+
 def _conflict_line(lost: Lost, waits: bool) -> str:
+    if lost.kind == REVERTED:
+        return f"drop      {lost.identity}: the {lost.side}'s version goes to the conflict store, as settled"
     if waits:
         return f"conflict  {lost.identity}: both sides changed it, left as it is on both"
     if lost.value == UNKNOWN:

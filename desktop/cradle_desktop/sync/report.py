@@ -28,6 +28,7 @@ class SyncOptions:
                  two, `skip` and `ask` leave it as it is (`ask` is for a person at the terminal). What cannot be merged,
                  or is not known to be newer, is decided as by `desktop`
     direction    which way changes flow
+    revert       where they flow one way: drop what the receiving side changed by itself
     max_delete   largest share of a side's objects, in percent, that may be deleted without asking
     partner      name of the device, for the plan's words
     ancestors    what `merge` starts from; None: nothing can be merged
@@ -42,6 +43,7 @@ class SyncOptions:
         partner: str = "device",
     ) -> None:
         self.policy, self.direction, self.max_delete, self.partner = policy, direction, max_delete, partner
+        self.revert = False
         self.ancestors: Ancestors | None = None
         self.decisions: dict[tuple[bytes, int], str] = {}
 
@@ -64,6 +66,7 @@ class TypeResult:
         self.type, self.to_device, self.to_desktop = type, to_device or Counts(), to_desktop or Counts()
         self.conflicts = self.bytes_sent = self.bytes_received = self.resumed_bytes = 0
         self.skipped: list[tuple[str, str]] = []
+        self.deviations = 0  # objects that the receiving side changed by itself and keeps, where changes flow one way
 
     def __repr__(self) -> str:
         return f"TypeResult({vars(self)})"
