@@ -165,35 +165,20 @@ class Log:
         return bytes(self._window[at : at + size])
 
     def replay(self) -> "Iterator[tuple[int, int, bytearray, int, int]]":
-        """Every sound record in order as (offset, kind, buffer, start, end); sets `torn` if the file ends unsound."""
+        """Every sound record in order as (offset, kind, buffer, start, end); `torn` if it ends unsound."""
         self.torn = False
         offset = len(MAGIC)
         while offset < self._base:
-            size = self._sound(offset)
+            size = self.sound(offset)
             if not size:
                 self.torn = True
-                self._torn_at = offset
+                self.torn_at = offset
                 return
             kind, buffer, start, end = self.read(offset)
             yield offset, kind, buffer, start, end
             offset += size
 
-    def beyond(self, kind: int, size: int) -> "Iterator[int]":
-        """Offsets of sound records of this kind and size of payload behind the place where `replay` found damage."""
-        head = bytes((size >> 8, size & 0xFF, kind))
-        offset = self._torn_at + 1
-        while offset < self._base:
-            start = self._load(offset, HEAD)
-            found = self._window.find(head, start, start + self._to - offset)
-            if found < 0:
-                offset = max(self._to - HEAD, offset) + 1
-                continue
-            offset += found - start
-            if self._sound(offset):
-                yield offset
-            offset += 1
-
-    def _sound(self, offset: int) -> int:
+    def sound(self, offset: int) -> int:
         """Size of the record at an offset on file; 0 if it is cut short or damaged."""
         at = self._load(offset, HEAD)
         if self._to - offset < HEAD:

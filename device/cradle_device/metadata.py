@@ -49,7 +49,6 @@ STORE, HARDWARE, CLOCK = 1, 2, 3
 
 # Bytes of void records below which a log is never rewritten: a rewrite of a small log costs more than it frees.
 _SLACK = 16384 if MICROPYTHON else 262144
-_BOOKS = 8  # bytes of a COMMIT
 # A board's exceptions are bounded by its heap: each costs about 150 bytes there.
 EXCEPTIONS = 256 if MICROPYTHON else 20000
 
@@ -366,22 +365,17 @@ class LogMetadata(Metadata):
     def _load(self) -> None:
         """Read the whole log. A tail that does not count, or is torn, is cut off by a rewrite."""
         clean = self._replay(None)
-        self._lost = self._log.torn and self._lost_ticks()
+        self._lost = False
+        if self._log.torn:
+            from cradle_device.damage import hides_a_commit  # seldom needed, so a board loads it only then
+
+            self._lost = hides_a_commit(self._log, _COMMIT, self.tick)
         if not clean:
             self._replay(self._committed)
             if self._committed:
                 self.compact()
             else:
                 self._log.restart()
-
-    def _lost_ticks(self) -> bool:
-        """Is there a later commit behind the damage? No power cut leaves that; partners may know what is lost."""
-        log = self._log
-        for offset in log.beyond(_COMMIT, _BOOKS):
-            _, buffer, start, _ = log.read(offset)
-            if unpack_from(">I", buffer, start)[0] > self.tick:
-                return True
-        return False
 
     def _replay(self, limit: "int | None") -> bool:
         """Fill everything from the log; items from `limit` on do not count. False if the tail must be cut off."""

@@ -102,7 +102,7 @@ class TcpListener:
         self.address = str(address._replace(port=self._socket.getsockname()[1]))
 
     def accept(self, timeout: float | None) -> Link | None:
-        """See Listener."""
+        """See Listener. None also for a connection that ended before it could be taken."""
         self._socket.settimeout(timeout)
         try:
             sock, peer = self._socket.accept()
@@ -110,7 +110,11 @@ class TcpListener:
             return None
         except OSError as error:
             raise LinkError(f"{self.address} takes no connections ({error.strerror}): restart the agent") from error
-        return self._link(sock, "tcp://" + _place(peer[0], peer[1]))
+        try:
+            return self._link(sock, "tcp://" + _place(peer[0], peer[1]))
+        except OSError:  # it was reset at once: some of what is asked of it fails then, which is its own affair
+            sock.close()
+            return None
 
     def _link(self, sock: socket.socket, name: str) -> Link:
         prepare(sock)

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -110,6 +111,25 @@ def test_a_silent_client_blocks_nobody(listener: Listener, aside: Callable[..., 
             opening = aside(open_link, listener.address)
             with serve(listener, opening.done), opening.result() as near:
                 assert near.binding
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01" + b"x" * 200])
+def test_a_connection_that_is_reset_at_once_ends_no_listener(
+    listener: Listener, aside: Callable[..., "Future[Link]"], said: bytes
+) -> None:
+    """An agent must outlive a stranger who hangs up before he is let in."""
+    port = int(listener.address.rpartition(":")[2])
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.sendall(said)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset instead of an end
+    sock.close()
+    reset = listener.accept(PATIENCE)
+    if reset is not None:
+        with reset, pytest.raises(LinkError):
+            reset.read(1, PATIENCE)
+    opening = aside(open_link, listener.address)
+    with serve(listener, opening.done), opening.result() as near:
+        assert near.binding
 
 
 def client(listener: Listener, change: Callable[[ssl.SSLContext], None]) -> str:
