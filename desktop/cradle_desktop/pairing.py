@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from cradle_desktop.connection import LINK_ERRORS
 from cradle_desktop.errors import LinkGone, NotPaired, Usage, UserError
-from cradle_desktop.opening import Ears, Greeting, greet
+from cradle_desktop.opening import Ears, Greeting, another_device, greet
 from cradle_desktop.partnership.registry import Partnership, Registry, tidy_name
 from cradle_hardware.address import is_address, parse_address
 from cradle_protocol.errors import LIMIT, NO_ENTROPY, NOT_ALLOWED, WRONG_CODE
@@ -73,20 +73,29 @@ class Pairing:
                 except NotPaired:  # the key is no longer the same on both sides
                     greeting.close()
                     greeting = self._greet()
-            return self._new(greeting, name, code)
+            digits = ""
+            if not _by_cable(greeting) and greeting.peer.flags & c.CODE:
+                digits = tidy_code(code(greeting.peer.name))
+                greeting.close()
+                greeting = self._greet(greeting.peer.id)  # a device does not wait for somebody who looks for a code
+            return self._new(greeting, name, digits)
         finally:
             greeting.close()
 
-    def _greet(self) -> Greeting:
-        return greet(self.address, self.identity, ears=self.ears)
+    def _greet(self, device_id: bytes = b"") -> Greeting:
+        greeting = greet(self.address, self.identity, ears=self.ears)
+        if device_id and greeting.peer.id != device_id:
+            greeting.close()
+            raise another_device("the one that asked for the code", greeting.peer.name, self.address)
+        return greeting
 
     def _met_again(self, greeting: Greeting, known: Partnership, name: str | None) -> Partnership:
         greeting.prove(known.key, known.name)
         self.met_again = True
         return self._keep(greeting, known.key, name)
 
-    def _new(self, greeting: Greeting, name: str | None, code: "Callable[[str], str]") -> Partnership:
-        key = self._key(greeting, code)
+    def _new(self, greeting: Greeting, name: str | None, digits: str) -> Partnership:
+        key = self._key(greeting, digits)
         partner = self._keep(greeting, key, name)
         self._prove(greeting, key, partner.name)
         return partner
@@ -99,17 +108,17 @@ class Pairing:
                 f"'cradle unpair {other.name}' first"
             )
 
-    def _key(self, greeting: Greeting, code: "Callable[[str], str]") -> bytes:
+    def _key(self, greeting: Greeting, digits: str) -> bytes:
         """The new partnership key, held by both ends."""
         flags, session = greeting.peer.flags, greeting.pump.session
-        if flags & c.CABLE and greeting.pump.link.cable:
+        if _by_cable(greeting):
             fresh = os.urandom(KEY_SIZE)
             event = greeting.ask(lambda: session.pair_by_cable(fresh), STEP)
-        elif flags & c.CODE:
+        elif digits and flags & c.CODE:
             from cradle_hardware.pake import Pake
 
             self.by_code = True
-            pake = Pake(tidy_code(code(greeting.peer.name)), True, self.identity.id, greeting.peer.id)
+            pake = Pake(digits, True, self.identity.id, greeting.peer.id)
             event = greeting.ask(lambda: session.pair_by_code(pake), STEP)
         else:
             raise NotPaired(
@@ -133,6 +142,11 @@ class Pairing:
         """Use the key once, so that what went wrong shows now and not at the first sync."""
         greeting.peer.flags |= c.PAIRED
         greeting.prove(key, name)
+
+
+def _by_cable(greeting: Greeting) -> bool:
+    """May the key cross this link?"""
+    return bool(greeting.peer.flags & c.CABLE) and greeting.pump.link.cable
 
 
 def pairing_refused(status: int, text: str, name: str) -> UserError:
