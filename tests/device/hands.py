@@ -316,7 +316,7 @@ class Hand:
 
     def fetch(self, wanted):
         """{oid: (content, digest) or status}."""
-        found = {}
+        found, pieces = {}, {}
         body = m.Fetch(self.channel, wanted).to_bytes()
         for _, part in self.ask(c.FETCH, body):
             at = 0
@@ -325,7 +325,11 @@ class Hand:
                 if flags & c.SEGMENT_FAILED:
                     found[oid] = data[0]
                 else:
-                    found[oid] = found.get(oid, (b"", None))[0] + bytes(data), digest
+                    pieces.setdefault(oid, []).append(bytes(data))
+                    found[oid] = digest
+        for oid in pieces:
+            if not isinstance(found[oid], int):
+                found[oid] = b"".join(pieces[oid]), found[oid]
         return found
 
     def begin_pass(self, made):
