@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ENOENT = 2
 ENOSPC = 28
 _DIRECTORY_BIT = 0x4000
-_PRIVATE = 0o600
+_PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 _AF_UNIX, _STREAM = 1, 1
 
 if TYPE_CHECKING or not MICROPYTHON:
@@ -30,7 +30,17 @@ if TYPE_CHECKING or not MICROPYTHON:
     def open_private(path: str) -> "FileIO":
         """Open for reading and writing, unbuffered, made if it is not there; nobody else may read it."""
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        return io.FileIO(os.open(path, flags, _PRIVATE), "r+b")
+        file = io.FileIO(os.open(path, flags, _PRIVATE), "r+b")
+        if os.fstat(file.fileno()).st_mode & 0o077:  # it came from a copy, or from a disk that has no modes
+            try:
+                os.chmod(path, _PRIVATE)
+            except OSError:
+                pass
+        return file
+
+    def make_folder(path: str) -> None:
+        """A directory into which nobody else may look."""
+        os.mkdir(path, _PRIVATE_FOLDER)
 
     def sync_file(file: "FileIO") -> None:
         """What was written survives a power cut when this returns."""
@@ -45,6 +55,7 @@ if TYPE_CHECKING or not MICROPYTHON:
             os.close(folder)
 else:
     now_ms = time.ticks_ms
+    make_folder = os.mkdir
 
     def open_private(path):  # type: ignore[no-untyped-def]
         if not exists(path):
@@ -77,13 +88,13 @@ def remove(path: str) -> None:
 
 
 def make_directory(path: str) -> None:
-    """Make a directory and what is missing above it."""
+    """Make a directory and what is missing above it, for ourselves alone."""
     if not path or exists(path):
         return
     parent, _, _ = path.rstrip("/").rpartition("/")
     make_directory(parent)
     try:
-        os.mkdir(path)
+        make_folder(path)
     except OSError:
         if not exists(path):
             raise

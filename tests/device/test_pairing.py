@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from cradle_device import system
+from cradle_device.agent import Agent
 from cradle_device.partnership import MAX_PARTNERS, Partnerships
 from cradle_protocol.errors import BUSY, LIMIT, LocalError
 from cradle_protocol.wire import constants as c
@@ -34,6 +35,21 @@ def test_identity_and_keys_are_remembered_and_private() -> None:
     with open(path, "rb") as file:
         assert b"2" * 32 not in file.read()  # a key that was given up is not kept on flash
     again.close()
+
+
+def test_nobody_else_looks_into_the_state_directory() -> None:
+    """Whatever the umask, and though the keys came back from a copy that lost its modes."""
+    folder = PLACE + "/umask/state"
+    before = os.umask(0)
+    try:
+        agent = Agent(folder, [LittleStore()], "board")
+        agent.close()
+        os.chmod(folder + "/partners.log", 0o644)
+        Partnerships(folder + "/partners.log").close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(folder + "/partners.log").st_mode) == 0o600
 
 
 def test_a_torn_key_log_keeps_what_was_whole() -> None:
