@@ -279,13 +279,16 @@ class Replica:
             return new.dead or (node is not None and node.values() == new.values)
         return not new.dead and node is not None and node.values() == new.values
 
-    def forget(self) -> None:
-        """Tombstone cleanup."""
-        for path in [path for path in self.items if self.items[path].dead]:
-            for tick, replica in self.items[path].versions:
-                for vector in self.forgotten.values():
-                    join(vector, {replica: tick})
-            del self.items[path]
+    def forget(self, paths: list[str]) -> None:
+        """Drop these tombstones. What may have been dropped is noted for all paths, as far as each is known here."""
+        for path in paths:
+            for tick, replica in self.items.pop(path).versions:
+                for p in UNIVERSE:
+                    join(self.forgotten[p], {replica: min(tick, self.knowledge[p].get(replica, 0))})
+
+    def tombstones(self) -> list[str]:
+        """Paths of those that may be dropped."""
+        return [path for path, item in self.items.items() if item.dead and path not in self.implied]
 
 
 def _key(stamp: object) -> object:

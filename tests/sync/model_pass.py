@@ -47,10 +47,10 @@ class Faults:
 
 @dataclass
 class Act:
-    """One item as it becomes; None: its record goes. sent: its content comes along, needed or not."""
+    """One item as it becomes. sent: its content comes along, needed or not."""
 
     path: str
-    new: Item | None
+    new: Item
     was: Item | None
     sent: bool = False
 
@@ -73,7 +73,9 @@ def digest(value: Value) -> bytes:
 class Planner:
     """Judges one pass from `source` on a shadow of `target`; `entries` in the order of ids, then `tail`.
 
-    shown: items that the target itself sent in this session.
+    shown    items that the target itself sent in this session
+    full     the target missed what the source has forgotten
+    dropped  tombstones that go before anything else does
     """
 
     def __init__(self, source: Replica, target: Replica, policy: str, shown: dict[str, Item]) -> None:
@@ -81,10 +83,13 @@ class Planner:
         self.made = source.shadow().knowledge
         self.full = not contains(target.knowledge, source.forgotten)
         self.snapshot = {path: item.copy() for path, item in source.items.items()}
-        self.sent = [p for p, item in self.snapshot.items() if self.full or not knows_all(target.knowledge[p], item)]
+        every = self.full and target.desktop
+        self.sent = [p for p, item in self.snapshot.items() if every or not knows_all(target.knowledge[p], item)]
         for path in self.sent:
             if not knows_all(source.knowledge[path], self.snapshot[path]):
                 raise ModelFailure(f"outside: {source.name} sends {path} {self.snapshot[path]} outside its knowledge")
+        self.dropped = self._outdated() if every else []
+        self.target.forget(self.dropped)
         self.entries: list[Entry] = []
         self.tail: list[Entry] = []
         self.plan()
@@ -101,7 +106,7 @@ class Planner:
             entry: Entry | None = None
             if path in self.sent:
                 entry = self._judge(path, later)
-            elif self.full and path not in self.snapshot:
+            elif self.full and self.target.desktop and path not in self.snapshot:
                 entry = self._absent(path)
             if entry is not None:
                 self._take(self.entries, entry)
@@ -119,12 +124,9 @@ class Planner:
     def _take(self, entries: list[Entry], entry: Entry) -> None:
         entries.append(entry)
         for act in entry.acts:
-            if act.new is None:
-                self.target.items.pop(act.path, None)
-            else:
-                self.target.items[act.path] = act.new
+            self.target.items[act.path] = act.new
 
-    def _entry(self, path: str, new: Item | None, lost: list[Loss] | None = None) -> Entry:
+    def _entry(self, path: str, new: Item, lost: list[Loss] | None = None) -> Entry:
         return Entry(path, [Act(path, new, self.target.items.get(path))], lost or [])
 
     # -- one change
@@ -202,18 +204,21 @@ class Planner:
             return digest(ours) > digest(theirs)
         return (self.policy == "desktop") == our_role
 
-    def _absent(self, path: str) -> Entry | None:
-        """Full enumeration: the source has no record of it.
+    def _outdated(self) -> list[str]:
+        """Tombstones of which the source knows and has none: it may have forgotten a later one."""
+        mine = [path for path in self.target.tombstones() if path not in self.snapshot]
+        return [path for path in mine if knows_all(self.made[path], self.target.items[path])]
 
-        What the source knows it has deleted and forgotten; a tombstone that it knows goes as well, for the source may
-        have forgotten a later one.
-        """
+    def _absent(self, path: str) -> Entry | None:
+        """Full enumeration: the source has no record. What it knows, it has deleted and forgotten: deleted anew."""
         local = self.target.items.get(path)
-        if local is None:
+        if local is None or local.dead or not knows(self.made[path], local.created):
             return None
-        if knows_all(self.made[path], local):
-            return self._entry(path, None)
-        return self._revive(path, local) if not local.dead and knows(self.made[path], local.created) else None
+        if not knows_all(self.made[path], local):
+            return self._revive(path, local)
+        new = local.copy()
+        new.die(self.target.stamp())
+        return self._entry(path, new)
 
     # -- an edit of an object that was moved away
 
@@ -268,8 +273,7 @@ class Planner:
         target, changed = self.target, [act for entry in self.entries + self.tail for act in entry.acts]
         suspects = set(target.implied)
         for act in changed:
-            living = act.new is not None and not act.new.dead
-            suspects.add(parent_of(act.path) if living else act.path)
+            suspects.add(act.path if act.new.dead else parent_of(act.path))
         suspects |= {p for path in suspects for p in above(path)}
         for path in sorted(suspects - {""}, reverse=True):
             children = [p for p in target.items if target.living(p) and parent_of(p) == path]
@@ -305,6 +309,7 @@ class Pass:
     def run(self, size: int, faults: Faults, during: Callable[[int], None]) -> None:
         """Raises Stopped where the session ends."""
         self.target.tick = self.plan.target.tick
+        self.target.forget(self.plan.dropped)
         noted = done = 0
         batches = self._batches(size)
         for k, batch in enumerate(batches):
@@ -355,8 +360,8 @@ class Pass:
         """The first acts are in place, their metadata are not; the notes are durable."""
         target = self.target
         items, implied = {path: item.copy() for path, item in target.items.items()}, set(target.implied)
-        noted = [(act.path, act.new.copy(), dict(self.plan.made[act.path])) for act in self._notes(acts) if act.new]
-        parents = {p for act in acts if act.new and not act.new.dead for p in above(act.path)}
+        noted = [(act.path, act.new.copy(), dict(self.plan.made[act.path])) for act in self._notes(acts)]
+        parents = {p for act in acts if not act.new.dead for p in above(act.path)}
         missing = {p for p in parents - {act.path for act in acts} if p not in target.store and not target.living(p)}
         self._execute(acts, count)
         target.items, target.implied = items, implied
@@ -371,20 +376,17 @@ class Pass:
                 if not count:
                     return
                 count -= 1
-            if act.new is None or act.new.dead:
+            if act.new.dead:
                 self._delete(act)
             elif _visible(act):
                 target.install(act.path, act.new, act.sent)
             else:
                 act.new.stamp = target.items[act.path].stamp
-            if act.new is None:
-                target.items.pop(act.path, None)
-            else:
-                target.items[act.path] = act.new
-            if target.desktop and act.new is not None and act.new.dead:
+            target.items[act.path] = act.new
+            if target.desktop and act.new.dead:
                 target.prune_above(act.path)
         for act in acts if not target.desktop else []:
-            if act.new is None or act.new.dead:
+            if act.new.dead:
                 target.prune_above(act.path)
 
     def _delete(self, act: Act) -> None:
@@ -408,21 +410,21 @@ class Pass:
 def _visible(act: Act) -> bool:
     """Does the store have to change?"""
     was = act.was is not None and not act.was.dead
-    if act.new is None or act.new.dead or act.was is None or not was:
-        return was or (act.new is not None and not act.new.dead)
+    if act.new.dead or act.was is None or not was:
+        return was or not act.new.dead
     return act.sent or act.new.values != act.was.values
 
 
 def _counted(act: Act) -> bool:
     """Is it one install or removal of the store?"""
-    dies = act.new is None or act.new.dead
+    dies = act.new.dead
     return _visible(act) and not (dies and act.was is not None and act.was.values[0] == DIRECTORY)
 
 
 def _in_order(acts: list[Act], desktop: bool) -> list[Act]:
     """Directories from the outside in, files, deletes from the inside out."""
-    dies = [act for act in acts if act.new is None or act.new.dead]
-    lives = [act for act in acts if act.new is not None and not act.new.dead]
+    dies = [act for act in acts if act.new.dead]
+    lives = [act for act in acts if not act.new.dead]
     folders = sorted((act for act in lives if _folder(act)), key=lambda act: act.path)
     files = [act for act in lives if not _folder(act)]
     if not desktop:
@@ -431,4 +433,4 @@ def _in_order(acts: list[Act], desktop: bool) -> list[Act]:
 
 
 def _folder(act: Act) -> bool:
-    return act.new is not None and act.new.values[0] == DIRECTORY
+    return act.new.values[0] == DIRECTORY

@@ -19,6 +19,7 @@ from sync.model import (
     Replica,
     Value,
     contains,
+    knows_all,
     parent_of,
 )
 from sync.model_pass import Faults, Loss, Pass, Planner, Stopped
@@ -87,7 +88,7 @@ class ModelWorld:
     def _forget(self, replica: Replica) -> bool:
         replica.restart()
         replica.scan()
-        replica.forget()
+        replica.forget(replica.tombstones())
         return True
 
     def _write(self, replica: Replica, path: str, value: str | int) -> bool:
@@ -175,6 +176,8 @@ class ModelWorld:
         news = not contains(target.knowledge, source.knowledge) or not contains(target.knowledge, source.forgotten)
         if not news and not (target.desktop and target.implied):
             return {}
+        if source.desktop:
+            self._bury(source, target)
         plan = Planner(source, target, sync.policy, shown)
         self.sent += len(plan.entries) + len(plan.tail)
 
@@ -185,6 +188,21 @@ class ModelWorld:
 
         Pass(plan, target, self.losses).run(sync.size, faults, during)
         return {path: plan.snapshot[path] for path in plan.sent}
+
+    @staticmethod
+    def _bury(desktop: Replica, device: Replica) -> None:
+        """A device that missed deletes which are forgotten here: each is made again, for what it still has."""
+        if contains(device.knowledge, desktop.forgotten):
+            return
+        for path in UNIVERSE:
+            theirs, ours = device.items.get(path), desktop.items.get(path)
+            if theirs is None or theirs.dead or not knows_all(desktop.knowledge[path], theirs):
+                continue
+            if ours is None or (ours.dead and knows_all(device.knowledge[path], ours)):
+                grave = theirs.copy()
+                grave.die(desktop.stamp())
+                desktop.items[path] = grave
+        desktop.raise_own()
 
     def settle(self, rounds: int = SETTLE_ROUNDS) -> None:
         """Everybody with everybody, often enough."""
