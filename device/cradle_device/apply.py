@@ -24,6 +24,7 @@ from cradle_protocol.errors import (
 )
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.change import Change
+from cradle_protocol.sync.forget import heed
 from cradle_protocol.sync.item import Link, item_id
 from cradle_protocol.sync.rules import KNOWN, TAKE, judge
 from cradle_protocol.sync.values import EQUAL, UNDECIDED, compare, digest_of, is_file, is_lazy, size_of, with_digest
@@ -142,7 +143,8 @@ class Batch:
         assert made is not None
         old = meta.get(change.id)
         mine = meta.knowledge.vector(change.id)
-        verdict, new = judge(change, old, mine, made.vector(change.id), meta.replicas)
+        forgotten = meta.forgotten.vector(change.id)
+        verdict, new = judge(change, old, mine, made.vector(change.id), meta.replicas, forgotten)
         if verdict == KNOWN:
             return Entry(None, old)
         if verdict != TAKE or new is None:
@@ -317,7 +319,10 @@ class Batch:
         assert made is not None
         if self.learn:
             skipped = [self.ids[k] for k in range(len(self.ids)) if self.entries[k].status]
-            meta.knowledge.learn(self.lower, self.upper, made, skipped)
+            learned = meta.knowledge.learn(self.lower, self.upper, made, skipped)
+            if learned and self.channel.forgotten is not None:
+                meta.forgotten.learn(self.lower, self.upper, self.channel.forgotten, skipped)
+                heed(meta, self.lower, self.upper)
             meta.knowledge.raise_own(0, meta.tick)
 
     def failures(self) -> "list[tuple[int, int]]":

@@ -74,6 +74,7 @@ class Channel:
     """One object type, open in one session. `meta` is an overlay on a preview.
 
     made     what the desktop made its changes with; comes with PASS
+    forgotten  what it has forgotten, where that is to be taken over
     staged   {name: length} of contents that an earlier session left half received
     stashed  {name: digest} of copies made in this one
     """
@@ -82,6 +83,7 @@ class Channel:
         self.number, self.replica, self.meta, self.preview = number, replica, meta, preview
         self.store = replica.store
         self.made: Knowledge | None = None
+        self.forgotten: Knowledge | None = None
         self.staged: dict[str, int] = {}
         self.stashed: dict[str, bytes] = {}
         self._store_id = self.store.store_id()
@@ -181,6 +183,7 @@ def begin_pass(talk: "Conversation", request: int, body: memoryview, more: bool)
         asked = Pass.from_bytes(whole)
         channel = talk.channel(asked.channel, True)
         channel.made = _knowledge(asked.made_with, channel.meta)
+        channel.forgotten = _knowledge(asked.forgotten, channel.meta) if asked.flags & c.FULL else None
         talk.passing = channel
         talk.session.reply(request, c.PASS_REPLY)
     return

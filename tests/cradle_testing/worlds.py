@@ -14,9 +14,12 @@ from cradle_desktop.sync.engine import preview, synchronize
 from cradle_desktop.sync.plan import Plan
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, no_journal
 from cradle_protocol.provider.store import Reader
+from cradle_protocol.sync.detect import detect
+from cradle_protocol.sync.forget import forget, tombstones
 from cradle_protocol.sync.item import IMPLIED, item_id
 from cradle_protocol.sync.memory import MemoryMetadata
 from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.recover import recover
 from cradle_protocol.sync.values import is_file
 from cradle_protocol.sync.version import new_replica_id
 from cradle_testing.pair import AgentEnd, Cut, PairPump
@@ -159,6 +162,20 @@ class World:
         """Turn the clocks of all stores on."""
         for name in self.names:
             self[name].store.advance(seconds)
+
+    def forget(self, name: str) -> None:
+        """Tombstone cleanup: after a scan every tombstone of this replica goes, however young."""
+        meta: Metadata
+        if name in self.boards:
+            replica = self.boards[name].end.agent.replicas["files"]
+            meta = replica.meta()
+            replica.scan()
+        else:
+            store, meta = self.desks[name].store, self.desks[name].meta
+            recover(store, meta)
+            detect(store, meta)
+        forget(meta, tombstones(meta, lambda _: True))
+        meta.commit()
 
     # -- sessions
 

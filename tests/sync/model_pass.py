@@ -74,7 +74,7 @@ class Planner:
     """Judges one pass from `source` on a shadow of `target`; `entries` in the order of ids, then `tail`.
 
     shown    items that the target itself sent in this session
-    full     the target missed what the source has forgotten
+    full     the target missed what the source has forgotten; told: it has heard of all that
     dropped  tombstones that go before anything else does
     """
 
@@ -83,6 +83,7 @@ class Planner:
         self.made = source.shadow().knowledge
         self.full = not contains(target.knowledge, source.forgotten)
         self.snapshot = {path: item.copy() for path, item in source.items.items()}
+        self.told = contains(target.forgotten, source.forgotten)
         every = self.full and target.desktop
         self.sent = [p for p, item in self.snapshot.items() if every or not knows_all(target.knowledge[p], item)]
         for path in self.sent:
@@ -398,12 +399,22 @@ class Pass:
         elif not target.prune(act.path) and act.path in target.store:
             target.implied.add(act.path)
 
+    def _forget(self, path: str) -> None:
+        """A desktop takes over what it missed; a device all that the desktop has forgotten, and drops it as well."""
+        target, forgotten = self.target, self.plan.source.forgotten[path]
+        if not target.desktop and self.plan.told:
+            return
+        if self.plan.full or not target.desktop:
+            join(target.forgotten[path], forgotten)
+        dead = not target.desktop and path in target.tombstones()
+        if dead and knows_all(target.forgotten[path], target.items[path]):
+            del target.items[path]
+
     def _learn(self, batch: Batch) -> None:
         for path in batch.learned:
             if path not in self.missed:
                 join(self.target.knowledge[path], self.plan.made[path])
-                if self.plan.full:
-                    join(self.target.forgotten[path], self.plan.source.forgotten[path])
+                self._forget(path)
         self.target.raise_own()
 
 

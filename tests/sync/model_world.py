@@ -174,11 +174,14 @@ class ModelWorld:
     ) -> dict[str, Item]:
         """One pass, if there is anything to it. Returns what was sent."""
         news = not contains(target.knowledge, source.knowledge) or not contains(target.knowledge, source.forgotten)
-        if not news and not (target.desktop and target.implied):
-            return {}
+        news = news or (source.desktop and not contains(target.forgotten, source.forgotten))
         if source.desktop:
             self._bury(source, target)
+        if not news and not (target.desktop and target.implied):
+            return {}
         plan = Planner(source, target, sync.policy, shown)
+        if not news and not plan.tail:
+            return {}
         self.sent += len(plan.entries) + len(plan.tail)
 
         def during(batch: int) -> None:

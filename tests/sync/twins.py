@@ -33,7 +33,7 @@ from sync.model_world import SETTLE_ROUNDS, Edit, ModelWorld, Step, Sync
 from sync.steps import ALL, Generator, Script, shrink
 
 # What the engine is compared in: all but what the model's batches see in other places than the engine's.
-COMPARED = ALL - {"during", "clean"}
+COMPARED = ALL - {"during"}
 
 
 class Recorder(MemoryConflicts):
@@ -120,6 +120,9 @@ class RealWorld(World):
 
     def edit(self, edit: Edit) -> None:
         """What a user did."""
+        if edit.what == "forget":
+            self.forget(edit.who)
+            return
         store = self[edit.who].store
         store.advance(60)
         if edit.what == "write":

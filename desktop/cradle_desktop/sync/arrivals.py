@@ -10,13 +10,14 @@ from collections.abc import Callable
 from cradle_desktop.sync.plan import CREATE, DELETE, METADATA, MODE, RENAME, UPDATE, Plan, Step
 from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Answer, Lost, Outcome, Resolver
 from cradle_desktop.sync.revert import keep_ours, take_theirs
-from cradle_protocol.sync.change import Change
-from cradle_protocol.sync.item import Item, item_id
+from cradle_protocol.sync.change import Change, change_of
+from cradle_protocol.sync.forget import forget
+from cradle_protocol.sync.item import IMPLIED, Item, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.rules import CLASH, KNOWN, TAKE, UNHASHED, judge
 from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, is_file, is_lazy, with_digest
-from cradle_protocol.sync.version import HIGHEST, LOWEST
+from cradle_protocol.sync.version import HIGHEST, LOWEST, knows, knows_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ class Arrivals:
     `find_out` what the policies `newest` and `merge` have to know of clashing files. `revert`: the side whose own
     changes are dropped, "" for none.
 
+    full     the changes are all that the device has: it has forgotten deletes which never came here
     skipped  ids that are left out of the pass
+    dropped  tombstones that must go, with what was forgotten noted, before anything is done
     """
 
     def __init__(
@@ -47,20 +50,26 @@ class Arrivals:
         decisions: dict[bytes, str],
         find_out: FindOut,
         revert: str = "",
+        full: bool = False,
     ) -> None:
         self.meta, self.made, self.policy, self.holds_mode = meta, made, policy, holds_mode
         self.hash_both, self.type, self.decisions, self.find_out = hash_both, type, decisions, find_out
         self.revert = revert
-        self.skipped: set[bytes] = set()
+        self.full, self.skipped = full, set[bytes]()
+        self.dropped: list[bytes] = []
 
     def plan(self, changes: list[Change], plan: Plan) -> None:
         """Judge all changes, resolve what clashes and fill in steps, tail and waiting conflicts."""
         resolver = Resolver(self.meta, self.made, self.policy, self.type, self.decisions)
         by_id = {change.id: change for change in changes}
         later: list[Change] = []
+        missing = self._missing(by_id) if self.full else []
+        forget(self.meta, self.dropped)
         judged = self._judged(changes)
         resolver.answers = self._answers(judged)
         for change, verdict, item in judged:
+            while missing and missing[0].id < change.id:
+                self._bury(plan, missing.pop(0), resolver)
             if self._unsure(change, verdict) is not None:
                 self._skip(plan, change, "its content cannot be read just now")
             elif verdict != KNOWN and (dropped := self._drop(change, verdict)) is not None:
@@ -68,9 +77,10 @@ class Arrivals:
             elif verdict == TAKE and item is not None:
                 self._step(plan.steps, by_id, change, [item], [])
             elif verdict != KNOWN:
-                local = self.meta.get(change.id)
-                assert local is not None
-                self._settle(plan, by_id, change, resolver.resolve(change, local, last=False), later)
+                outcome = resolver.resolve(change, self.meta.get(change.id), last=False)
+                self._settle(plan, by_id, change, outcome, later)
+        for item in missing:
+            self._bury(plan, item, resolver)
         self.meta.knowledge.learn(LOWEST, HIGHEST, self.made, list(self.skipped))
         for change in later:
             self._settle_late(plan, by_id, change, resolver)
@@ -138,7 +148,8 @@ class Arrivals:
 
     def _judge(self, change: Change) -> tuple[int, Item | None]:
         mine, made = self.meta.knowledge.vector(change.id), self.made.vector(change.id)
-        return judge(change, self.meta.get(change.id), mine, made, self.meta.replicas)
+        forgotten = self.meta.forgotten.vector(change.id)
+        return judge(change, self.meta.get(change.id), mine, made, self.meta.replicas, forgotten)
 
     def _unsure(self, change: Change, verdict: int) -> Item | None:
         """The local item, if the verdict depends on a content that was not hashed."""
@@ -148,6 +159,33 @@ class Arrivals:
         theirs, ours = change.values[0], local.values[0]
         lazy = is_lazy(theirs) or is_lazy(ours)
         return local if lazy and is_file(theirs) and is_file(ours) else None
+
+    # -- what the device has deleted and forgotten
+
+    def _missing(self, by_id: dict[bytes, Change]) -> list[Item]:
+        """Living items of which the device knows and has no record, in the order of ids.
+
+        A tombstone of that kind is dropped: the device may have forgotten a later one.
+        """
+        found: list[Item] = []
+        for item in self.meta.items():
+            made = self.made.vector(item.id)
+            if item.id in by_id or not knows(made, item.created):
+                continue
+            if not item.dead:
+                found.append(item)
+            elif not item.flags & IMPLIED and knows_all(made, item.versions):
+                self.dropped.append(item.id)
+        return found
+
+    def _bury(self, plan: Plan, item: Item, resolver: Resolver) -> None:
+        """What the device knew as it is here is deleted anew, so that others hear of it; what it did not know stays."""
+        change = change_of(item)
+        if not knows_all(self.made.vector(item.id), item.versions):
+            self._settle(plan, {}, change, resolver.survive(item), [])
+            return
+        item.die(self.meta.next_version())
+        self._step(plan.steps, {}, change, [item], [])
 
     # -- steps
 
@@ -228,9 +266,10 @@ class Arrivals:
     def _wait(self, plan: Plan, change: Change) -> None:
         self.skipped.add(change.id)
         local = self.meta.get(change.id)
-        if local is not None:
-            kind = "update-delete" if change.dead else "delete-update" if local.dead else "update-update"
-            plan.waiting.append(Lost(local.identity, local.id, 0, kind, "device", UNKNOWN, change.id))
+        identity = change.identity or "" if local is None else local.identity
+        dead = local is None or local.dead
+        kind = "update-delete" if change.dead else "delete-update" if dead else "update-update"
+        plan.waiting.append(Lost(identity, change.id, 0, kind, "device", UNKNOWN, change.id))
 
     def _step(
         self, steps: list[Step], by_id: dict[bytes, Change], change: Change, items: list[Item], lost: list[Lost],

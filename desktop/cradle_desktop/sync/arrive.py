@@ -33,7 +33,11 @@ MENDABLE = (CHANGED, COLLISION, NO_PARENT)
 
 
 class Arriving:
-    """One pass from the device, being executed. skipped: ids that are left out; what fails is added."""
+    """One pass from the device, being executed.
+
+    skipped    ids that are left out; what fails is added
+    forgotten  what the device has forgotten, where this side missed some of it: learned with the rest
+    """
 
     def __init__(
         self,
@@ -48,8 +52,10 @@ class Arriving:
         result: TypeResult,
         decisions: dict[bytes, str],
         journal: Journal | None,
+        forgotten: Knowledge | None = None,
     ) -> None:
         self.store, self.meta, self.remote, self.conflicts = store, meta, remote, conflicts
+        self.forgotten = forgotten
         self.plan, self.made, self.skipped = plan, made, skipped
         self.observer, self.result, self.decisions = observer, result, decisions
         self._former = Displacing(journal, plan) if journal is not None else None
@@ -110,7 +116,9 @@ class Arriving:
         if lower is None or upper is None:
             self._learn_alone(batch)
         else:
-            self.meta.knowledge.learn(lower, upper, self.made, list(self.skipped | self._unlearned))
+            left = list(self.skipped | self._unlearned)
+            if self.meta.knowledge.learn(lower, upper, self.made, left) and self.forgotten is not None:
+                self.meta.forgotten.learn(lower, upper, self.forgotten, left)
             self._commit()
         self._done += len(batch)
         self._progress()
@@ -119,6 +127,8 @@ class Arriving:
         for step in steps:
             if step.new.id not in self.skipped:
                 self.meta.knowledge.learn_item(step.new.id, self.made.vector(step.new.id))
+                if self.forgotten is not None:
+                    self.meta.forgotten.learn_item(step.new.id, self.forgotten.vector(step.new.id))
         self._commit()
 
     def _commit(self) -> None:

@@ -13,7 +13,7 @@ from cradle_protocol.sync.version import knows, knows_all
 
 
 class Departures:
-    """Plans the pass to the device. theirs: its knowledge, in our keys; shown: the values it sent in this session.
+    """Plans the pass to the device. theirs, forgotten: its knowledge, in our keys; shown: the values it sent now.
 
     waiting: items of which the device has a version that we left out. They are told to the device all the same, without
     content: its answer is STALE, and it learns nothing of them. gone: items that are deleted there as well.
@@ -23,12 +23,14 @@ class Departures:
         self,
         meta: Metadata,
         theirs: Knowledge,
+        forgotten: Knowledge,
         shown: dict[bytes, list[bytes]],
         holds_mode: bool,
         waiting: Collection[bytes],
         gone: Collection[bytes],
     ) -> None:
-        self.meta, self.theirs, self.shown, self.holds_mode = meta, theirs, shown, holds_mode
+        self.meta, self.theirs, self.forgotten = meta, theirs, forgotten
+        self.shown, self.holds_mode = shown, holds_mode
         self.waiting, self.gone = waiting, gone
 
     def plan(self) -> list[Departure]:
@@ -40,16 +42,17 @@ class Departures:
     def _depart(self, item: Item) -> Departure:
         vector = self.theirs.vector(item.id)
         has = knows(vector, item.created) or item.id in self.shown
+        named = not has or knows(self.forgotten.vector(item.id), item.created)  # it may have no record any more
         if item.id in self.waiting:
-            return Departure(item, not has, METADATA, False)
+            return Departure(item, named, METADATA, False)
         if item.dead:
             deletes = has and item.link is None and item.id not in self.gone
-            return Departure(item, not has, DELETE if deletes else METADATA, False)
+            return Departure(item, named, DELETE if deletes else METADATA, False)
         held = self.shown.get(item.id)
         known = knows(vector, item.versions[0]) or (held is not None and compare(held[0], item.values[0]) == EQUAL)
         content = is_file(item.values[0]) and not known
         source = self._source(item) if content and not has else None
-        return Departure(item, not has, self._verb(item, has, known, source), content, source)
+        return Departure(item, named, self._verb(item, has, known, source), content, source)
 
     def _verb(self, item: Item, has: bool, known: bool, source: tuple[bytes, bytes] | None) -> str:
         if not has:

@@ -74,4 +74,5 @@ def preview(connection: Connection, store: ObjectStore, meta: Metadata, options:
 def _nothing_moved(meta: Metadata, remote: RemoteReplica, scan: Scan) -> bool:
     """Does each side know everything that the other one does, could both look everywhere, is nothing half done here?"""
     equal = meta.knowledge.contains(remote.knowledge) and remote.knowledge.contains(meta.knowledge)
-    return equal and not scan.skipped and not remote.skipped and not meta.implied()
+    told = meta.knowledge.contains(remote.forgotten) and remote.forgotten.contains(meta.forgotten)
+    return equal and told and not scan.skipped and not remote.skipped and not meta.implied()

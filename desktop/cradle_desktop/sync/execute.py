@@ -8,10 +8,12 @@ from cradle_desktop.sync.plan import Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes, no_journal
 from cradle_desktop.sync.revert import of_desktop, of_device
+from cradle_desktop.sync.stale import forgotten_deletes, keep_deletes, lacks, misses, named_changes
 from cradle_protocol.errors import STATUS_TEXT
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.detect import Scan
+from cradle_protocol.sync.forget import forget
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.overlay import Overlay
@@ -25,11 +27,19 @@ if TYPE_CHECKING:
 
 
 class Planned:
-    """A plan, and what planning found out: the overlay that holds its result, the ids that are left out of it, and
-    whether there is anything to do on this side."""
+    """A plan, and what planning found out.
 
-    def __init__(self, plan: Plan, overlay: Overlay, skipped: set[bytes], news: bool) -> None:
-        self.plan, self.overlay, self.skipped, self.news = plan, overlay, skipped, news
+    overlay  holds its result; tick: the last one that its first half used
+    skipped  ids that are left out of it
+    news     there is something to do on this side
+    dropped  tombstones that go before anything is done; buried: deletes that are made anew after the first half
+    """
+
+    def __init__(self, plan: Plan, overlay: Overlay) -> None:
+        self.plan, self.overlay, self.tick = plan, overlay, overlay.tick
+        self.skipped, self.news = set[bytes](), False
+        self.dropped: list[bytes] = []
+        self.buried: list[Item] = []
 
 
 class Job:
@@ -46,42 +56,54 @@ class Job:
         there = f"on {self.remote.name}: "
         plan.skipped = [(identity, STATUS_TEXT.get(status, "")) for identity, status in scan.skipped]
         plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in self.remote.skipped]
-        overlay, skipped = Overlay(self.meta), set[bytes]()
-        news = not self.meta.knowledge.contains(self.remote.knowledge)
-        drops_ours = self.options.revert and self.options.direction == "to-desktop"
-        if news or drops_ours or self.meta.implied():  # a cut pass has perhaps left directories that must be revived
-            arrivals = self._arrivals(overlay)
-            arrivals.plan(self.remote.changes(self.meta.knowledge) if news else [], plan)
-            skipped = arrivals.skipped
-            if self.options.direction == "to-device" and not self.options.revert:
-                _keep_out(plan, overlay, skipped)
-            if drops_ours:
-                self._drop_ours(arrivals, plan, overlay)
-        self._split(plan, self._departures(overlay, skipped), skipped)
+        planned = Planned(plan, Overlay(self.meta))
+        self._plan_arrivals(planned)
+        if self.options.direction != "to-desktop":
+            planned.buried = forgotten_deletes(planned.overlay, self.remote)
+        skipped = planned.skipped
+        self._split(plan, self._departures(planned.overlay, skipped), skipped)
         if self.options.direction == "to-device":
             both = [departure.item.identity for departure in plan.departures if departure.item.id in skipped]
             reason = there + "it was changed as well, and changes flow to it only"
             plan.skipped += [(identity, reason) for identity in both]
-        return Planned(plan, overlay, skipped, news or bool(plan.steps or plan.tail))
+        return planned
 
-    def _arrivals(self, overlay: Overlay) -> Arrivals:
+    def _plan_arrivals(self, planned: Planned) -> None:
+        """The first half, if there is anything to it."""
+        plan, overlay, remote = planned.plan, planned.overlay, self.remote
+        stale = misses(self.meta, remote)
+        news = stale or not self.meta.knowledge.contains(remote.knowledge)
+        drops_ours = self.options.revert and self.options.direction == "to-desktop"
+        if news or drops_ours or self.meta.implied():  # a cut pass has perhaps left directories that must be revived
+            arrivals = self._arrivals(overlay, stale)
+            changes = named_changes(self.meta, remote, stale) if news else []
+            remote.shown = {change.id: change for change in changes}
+            arrivals.plan(changes, plan)
+            planned.skipped, planned.dropped = arrivals.skipped, arrivals.dropped
+            if self.options.direction == "to-device" and not self.options.revert:
+                _keep_out(plan, overlay, planned.skipped)
+            if drops_ours:
+                self._drop_ours(arrivals, plan, overlay)
+        planned.news, planned.tick = news or bool(plan.steps or plan.tail), overlay.tick
+
+    def _arrivals(self, overlay: Overlay, stale: bool) -> Arrivals:
         from cradle_desktop.sync.arrivals import Arrivals  # not where the device has nothing new
 
         receiver = {"to-device": "device", "to-desktop": "desktop"}.get(self.options.direction, "")
         return Arrivals(
             overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
-            self.store.type, self._decisions(), self._find_out, receiver if self.options.revert else "",
+            self.store.type, self._decisions(), self._find_out, receiver if self.options.revert else "", stale,
         )  # fmt: skip
 
     def _drop_ours(self, arrivals: Arrivals, plan: Plan, overlay: Overlay) -> None:
         """What this desktop changed by itself becomes what the device has: ask for those items again."""
         ours = self._departures(overlay, arrivals.skipped)
         ids = [one.item.id for one in ours if one.verb or one.item.dead]  # a tombstone: perhaps of what moved away
-        lacking, shown = overlay.knowledge.copy(), self.remote.shown
+        lacking = overlay.knowledge.copy()
         for i in ids:
             lacking.forget_item(i)
         changes = self.remote.changes(lacking) if ids else []
-        self.remote.shown = self.remote.shown | shown
+        self.remote.shown = {change.id: change for change in changes} | self.remote.shown
         arrivals.drop_ours(plan, [item for i in ids if (item := overlay.get(i)) is not None], changes)
 
     def _split(self, plan: Plan, departures: list[Departure], skipped: set[bytes]) -> None:
@@ -96,7 +118,8 @@ class Job:
     def _departures(self, meta: Metadata, skipped: set[bytes]) -> list[Departure]:
         shown = {i: change.values for i, change in self.remote.shown.items() if change.values}
         gone = {i for i, change in self.remote.shown.items() if change.dead}
-        return Departures(meta, self.remote.knowledge, shown, self.remote.holds_mode, skipped, gone).plan()
+        remote = self.remote
+        return Departures(meta, remote.knowledge, remote.forgotten, shown, remote.holds_mode, skipped, gone).plan()
 
     def _decisions(self) -> dict[bytes, str]:
         """What the user decided, by item: a decision holds for all units of it."""
@@ -140,8 +163,11 @@ class Job:
             scan.held = False
         if planned.news:
             self._arrive(planned, conflicts, observer, result, journal)
+        if planned.buried:
+            keep_deletes(self.meta, planned.buried, planned.overlay.tick)
+            plan.departures = self._departures(self.meta, planned.skipped)
         one_way = direction == "to-desktop"
-        sends = bool(plan.departures) if one_way else not self.remote.knowledge.contains(self.meta.knowledge)
+        sends = bool(plan.departures) if one_way else lacks(self.meta, self.remote)
         if sends:
             from cradle_desktop.sync.depart import Departing
 
@@ -182,8 +208,12 @@ class Job:
         from cradle_desktop.sync.arrive import Arriving  # not where the device has nothing new
 
         plan, overlay = planned.plan, planned.overlay
-        self.meta.tick = overlay.tick
-        acted = {step.new.id for step in plan.steps + plan.tail}
+        forgotten = self.remote.forgotten if misses(self.meta, self.remote) else None
+        self.meta.tick = planned.tick
+        if planned.dropped:
+            forget(self.meta, planned.dropped)
+            self.meta.commit()
+        acted = {step.new.id for step in plan.steps + plan.tail} | {item.id for item in planned.buried}
         for item_id, item in overlay.changed.items():
             if item is not None and item_id not in acted:
                 self.meta.put(item)
@@ -191,7 +221,7 @@ class Job:
         decided.update((i, "desktop") for i in plan.dropped())
         Arriving(
             self.store, self.meta, self.remote, conflicts, plan, self.remote.knowledge, planned.skipped, observer,
-            result, decided, journal(),
+            result, decided, journal(), forgotten,
         ).run()  # fmt: skip
         result.to_desktop = plan.to_desktop(planned.skipped)
         if plan.steps or plan.tail:

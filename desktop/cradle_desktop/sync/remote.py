@@ -116,7 +116,6 @@ class RemoteReplica:
             if end is None:
                 raise RemoteError(BAD_MESSAGE, "the device's list of changes has no end")
             if end.complete:
-                self.shown = {change.id: change for change in found}
                 return found
             if end.next <= start:
                 raise RemoteError(BAD_MESSAGE, "the device's list of changes does not advance")
@@ -193,14 +192,19 @@ class RemoteReplica:
         self._staged.pop((item.id, item.versions[0]), None)
 
     def begin_pass(self, meta: Metadata) -> None:
-        """Give keys to the replicas that the device does not know, and say what our changes were made with."""
+        """Give keys to the replicas that the device does not know, and say what our changes were made with.
+
+        What is forgotten here it takes over with what it learns, if it has not yet.
+        """
         strangers = [k for k in range(len(meta.replicas)) if k not in self._theirs]
         if strangers:
             body = Replicas(self.channel, [meta.replicas[k] for k in strangers]).to_bytes()
             first = ReplicasReply.from_bytes(self.connection.call(c.REPLICAS, body)).first_key
             self._theirs.update({k: first + n for n, k in enumerate(strangers)})
         self._keys = [self._theirs[k] for k in range(len(meta.replicas))]
-        made = Pass(self.channel, 0, meta.knowledge.to_bytes(self._theirs), meta.forgotten.to_bytes(self._theirs))
+        flags = 0 if self.forgotten.contains(meta.forgotten) else c.FULL
+        forgotten = (meta.forgotten if flags else Knowledge()).to_bytes(self._theirs)
+        made = Pass(self.channel, flags, meta.knowledge.to_bytes(self._theirs), forgotten)
         self.connection.call(c.PASS, made.to_bytes())
 
     def upload(self, leaving: Callable[[], None]) -> Upload:

@@ -83,27 +83,36 @@ class Resolver:
             choice = self.answers[item_id].newer
         return choice if choice in ("device", "skip", "ask") else "desktop"
 
-    def resolve(self, change: Change, local: Item, last: bool) -> Outcome:
-        """`last`: the pass has arrived, so the targets of moves are known if they ever will be."""
+    def resolve(self, change: Change, local: Item | None, last: bool) -> Outcome:
+        """`last`: the pass has arrived, so the targets of moves are known if they ever will be.
+
+        local: None where what the device edited was deleted here so long ago that the tombstone is gone.
+        """
+        if local is None or local.phantom():
+            return self._revive(arrived(change, local), "desktop")
         made, mine = self.made.vector(change.id), self.meta.knowledge.vector(change.id)
         if change.dead:
             if not knows(made, local.created):
-                return self._revive(local, change, "device", counted=False)
+                return self._revive(local, "device", counted=False)
             if change.link is not None and change.link.base:
                 return self._follow(local, change.link, change.created, "desktop", last)
-            return self._revive(local, change, "device")
+            return self._revive(local, "device")
         alive = arrived(change, local)
         if local.dead:
             if not knows(mine, change.created):
-                return self._revive(alive, change, "desktop", counted=False)
+                return self._revive(alive, "desktop", counted=False)
             if local.link is not None and local.link.base:
                 return self._follow(alive, local.link, local.created, "device", last)
-            return self._revive(alive, change, "desktop")
+            return self._revive(alive, "desktop")
         return self._merge(change, local, mine, made)
 
     # -- an edit against a delete
 
-    def _revive(self, alive: Item, change: Change, deleter: str, counted: bool = True) -> Outcome:
+    def survive(self, local: Item) -> Outcome:
+        """The device has deleted, and forgotten, what was edited here."""
+        return self._revive(local, "device")
+
+    def _revive(self, alive: Item, deleter: str, counted: bool = True) -> Outcome:
         """The surviving side wins with a fresh stamp on every unit. `deleter`: whose delete is undone by that."""
         if counted and self._leaves(alive.id):
             return Outcome(waits=True)

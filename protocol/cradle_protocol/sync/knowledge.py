@@ -140,6 +140,15 @@ class Knowledge:
             self.vectors[self._at(item_id)] = {}
             self._compact()
 
+    def cap(self, most: "Vector") -> None:
+        """Hold nothing beyond this vector anywhere."""
+        for vector in self.vectors + list(self.exceptions.values()):
+            for key in list(vector):
+                vector[key] = min(vector[key], most.get(key, 0))
+                if not vector[key]:
+                    del vector[key]
+        self._compact()
+
     # -- bytes
 
     def to_bytes(self, keys: "dict[int, int] | None" = None) -> bytes:

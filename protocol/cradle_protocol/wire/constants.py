@@ -36,7 +36,7 @@ CLOCK_TRUSTED = const(2)  # the device's clock was set, by the network or by a d
 CASELESS = const(4)  # two names that differ by case only are one name there
 
 # PASS flags
-FULL = const(1)  # the pass enumerated everything, tombstones of the receiver's forgotten knowledge included
+FULL = const(1)  # the desktop's forgotten knowledge is to be taken over with each range that is learned
 
 # --- Message kinds, 7 bits. The kind of a reply is its request's kind + 1, with exceptions in `session`. --------------
 
