@@ -30,6 +30,8 @@ from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.codec import RECORD, functions, least
 from cradle_protocol.wire.messages.records import encode_change, segment_head
 from cradle_protocol.wire.messages.sync import (
+    Ages,
+    AgesReply,
     Changes,
     ChangesEnd,
     Fetch,
@@ -417,6 +419,23 @@ def _hashed(talk: "Conversation", channel: Channel, item: "Item") -> "Generator[
     return hasher.digest(), OK
 
 
+def ages(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """Say how old contents are, if this clock can tell."""
+    _single(more)
+    asked = Ages.from_bytes(body)
+    channel = talk.channel(asked.channel)
+    if len(asked.oids) * 4 + 2 > talk.session.max_body():
+        raise RemoteError(LIMIT, "the answer to %d ages is longer than a message" % len(asked.oids))
+    answers = []
+    for oid in asked.oids:
+        item = channel.meta.by_oid(oid)
+        age = -1 if item is None or item.dead else channel.store.age(item.stamp)
+        answers.append(age if age >= 0 else c.AGE_UNKNOWN)
+    talk.session.reply(request, c.AGES_REPLY, AgesReply(answers).to_bytes())
+    return
+    yield WORK
+
+
 def stash(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
     """Stage copies of contents that are here, for items that are to come."""
     _single(more)
@@ -452,4 +471,5 @@ def _copy(channel: Channel, source: bytes, digest: bytes, name: str) -> None:
 HANDLERS = (
     (c.SYNC_OPEN, sync_open), (c.REPLICAS, replicas), (c.CHANGES, changes), (c.FETCH, fetch), (c.HASH, hash_contents),
     (c.STASH, stash), (c.PASS, begin_pass), (c.APPLY, apply), (c.SYNC_CLOSE, sync_close),
+    (c.AGES, ages),
 )  # fmt: skip

@@ -137,6 +137,16 @@ class ObjectStoreContract:
         list(store.items())
         assert store.racy(must(store.stamp("f"))), "a time in the future proves nothing"
 
+    def test_contents_grow_old(self, store: ObjectStore, hand: Hand) -> None:
+        hand.write("old", b"x")
+        hand.advance(100)
+        hand.write("f", b"x")
+        old, young = (store.age(must(store.stamp(name))) for name in ("old", "f"))
+        assert isinstance(hand, FolderHand) or (young, old) == (0, 100)
+        assert 0 <= old and young <= old
+        hand.advance(50)
+        assert 49 <= store.age(must(store.stamp("old"))) - old <= 60
+
     def test_a_renamed_object_is_the_same(self, store: ObjectStore, hand: Hand) -> None:
         if not store.moves_by_identity:
             return

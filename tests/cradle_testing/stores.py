@@ -76,6 +76,7 @@ class MemoryStore(KeepingStore):
     hidden             {identity: status} the scan skips it and whatever lies below
     full               bytes that objects and stages may take together, None: no limit
     missing            the store is not there
+    lost_clock         the store cannot say how old its contents are
     ends_after         the store goes away after so many objects of a scan, None: it stays
     on_install(identity), on_remove(identity), on_open(identity), on_scan()
                        called before the store looks: what they edit is an edit in between
@@ -104,6 +105,7 @@ class MemoryStore(KeepingStore):
         self.hidden: dict[str, int] = {}
         self.full: int | None = None
         self.missing = False
+        self.lost_clock = False
         self.ends_after: int | None = None
         self.on_install: Callable[[str], None] | None = None
         self.on_remove: Callable[[str], None] | None = None
@@ -231,6 +233,9 @@ class MemoryStore(KeepingStore):
     def racy(self, stamp: bytes) -> bool:
         kind, _, _, mtime, _ = _STAMP.unpack(stamp)
         return bool(kind == b"f" and mtime > self.scanned_ns - RACY_NS)
+
+    def age(self, stamp: bytes) -> int:
+        return -1 if self.lost_clock else (self.now_ns - _STAMP.unpack(stamp)[3]) // SECOND
 
     def object_key(self, stamp: bytes) -> bytes:
         kind, _, size, mtime, inode = _STAMP.unpack(stamp)

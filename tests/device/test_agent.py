@@ -133,6 +133,19 @@ def test_hash_answers_for_each():
     agent.close()
 
 
+def test_ages_by_the_devices_own_clock():
+    store = filled()
+    agent = make_agent("ages", store)
+    hand = Hand(agent)
+    hand.open()
+    by_name = {ch.identity: ch for ch in hand.changes()[0]}
+    store.age = lambda stamp: 3600 if stamp == store.stamp("big") else -1
+    oids = [by_name["empty"].oid, by_name["big"].oid, 0xFFFFFF]
+    reply = m.AgesReply.from_bytes(hand.joined(c.AGES, m.Ages(hand.channel, oids).to_bytes()))
+    assert reply.ages == [c.AGE_UNKNOWN, 3600, c.AGE_UNKNOWN]
+    agent.close()
+
+
 def test_a_batch_becomes_visible_and_known():
     store = LittleStore()
     agent = make_agent("apply", store)

@@ -267,6 +267,7 @@ def test_under_a_clock_that_lies_everything_is_racy():
         stamps = dict(store.items())
         assert store.trusted() == trusted
         assert store.racy(stamps["f"]) == (not trusted) and not store.racy(stamps["d"])
+        assert store.age(stamps["f"]) == (1000 if trusted else -1)
 
 
 def test_a_move_is_told_where_numbers_last():

@@ -236,6 +236,39 @@ def test_both_where_the_copy_is_there_already(tmp_path: Path) -> None:
     w.settle_and_check()
 
 
+# -- newest
+
+
+@pytest.mark.parametrize("last", ["D1", "R1"])
+@pytest.mark.parametrize("hours_off", [0, 5])
+def test_the_newest_wins_whatever_time_it_is_elsewhere(tmp_path: Path, last: str, hours_off: int) -> None:
+    w = World(tmp_path)
+    w["R1"].store.advance(3600 * hours_off)
+    known_everywhere(w, rounds=2, a=b"base")
+    first = "R1" if last == "D1" else "D1"
+    w[first].store.write("a", b"first")
+    w.advance()
+    w[last].store.write("a", b"later")
+    w.advance()
+    result = w.sync("D1", "R1", policy="newest")
+    assert w["D1"].store.read("a") == w["R1"].store.read("a") == b"later"
+    assert (result.conflicts, w.losers()) == (1, [b"first"])
+    w.settle_and_check()
+
+
+@pytest.mark.parametrize("doubt", ["device", "desktop", "same time"])
+def test_without_two_clocks_to_trust_this_side_wins(tmp_path: Path, doubt: str) -> None:
+    w = World(tmp_path)
+    known_everywhere(w, rounds=2, a=b"base")
+    w["D1"].store.write("a", b"first")
+    w.advance(1 if doubt == "same time" else 60)
+    w["R1"].store.write("a", b"later")
+    w.advance()
+    w["R1"].store.lost_clock, w["D1"].store.lost_clock = doubt == "device", doubt == "desktop"
+    w.sync("D1", "R1", policy="newest")
+    assert w["R1"].store.read("a") == b"first" and w.losers() == [b"later"]
+
+
 @pytest.mark.parametrize("policy", ["both", "merge", "newest"])
 def test_an_edit_beats_a_delete_under_every_policy(tmp_path: Path, policy: str) -> None:
     w = World(tmp_path)

@@ -165,6 +165,9 @@ class FilesStore(KeepingStore):
     def racy(self, stamp: bytes) -> bool:
         return stamp != self._sure and self.stamps.racy(stamp, self._scanned)
 
+    def age(self, stamp: bytes) -> int:
+        return self.stamps.age(stamp, self.clock())
+
     def object_key(self, stamp: bytes) -> bytes:
         return self.stamps.object_key(stamp)
 

@@ -63,6 +63,11 @@ class Stamps:
             return False
         return scanned_ns < TRUSTED_FROM or max(mtime, ctime) > scanned_ns - RACY_NS
 
+    def age(self, stamp: bytes, now_ns: int) -> int:
+        """Seconds since the content was written; -1 under a clock that was never set."""
+        mtime: int = LAYOUT.unpack(stamp)[3]
+        return -1 if now_ns < TRUSTED_FROM else (now_ns - mtime) // SECOND
+
     def object_key(self, stamp: bytes) -> bytes:
         """The same under every name of an object whose content is untouched: inode, size and mtime, not the mode."""
         kind, _, size, mtime, _, inode = LAYOUT.unpack(stamp)

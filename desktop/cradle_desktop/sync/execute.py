@@ -140,8 +140,10 @@ class Job:
 
     def _find_out(self, clashes: list[tuple[Change, Item]]) -> dict[bytes, Answer]:
         """What the policy has to know about clashing files."""
-        from cradle_desktop.sync.findout import merged
+        from cradle_desktop.sync.findout import merged, newest
 
+        if self.options.policy == "newest":
+            return newest(self.store, self.remote, clashes)
         ancestors = self.options.ancestors
         return {} if ancestors is None else merged(self.store, self.remote, ancestors, clashes)
 

@@ -1,5 +1,6 @@
-"""What the policy `merge` has to know of clashing files, and what it keeps for the next time. Decides nothing, changes
-no object.
+"""What the policies `newest` and `merge` have to know of clashing files, and what `merge` keeps for the next time.
+
+Decides nothing and changes no object.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import digest_of, size_of
 from cradle_protocol.sync.version import knows
 
+# Two contents that were written within so many seconds are equally new: disks and boards count whole or two seconds.
+SAME_TIME = 2
+
 Clashes = list[tuple[Change, Item]]
 
 
@@ -34,6 +38,20 @@ def merged(store: ObjectStore, remote: RemoteReplica, ancestors: Ancestors, clas
         both = merge(base, ours, theirs[change.id]) if change.id in theirs else None
         if both is not None:
             answers[change.id] = Answer(merged=both)
+    return answers
+
+
+def newest(store: ObjectStore, remote: RemoteReplica, clashes: Clashes) -> dict[bytes, Answer]:
+    """{item id: which side wrote last}, for those of which both clocks can tell.
+
+    Ages are compared, each by its own side's clock: what time it is does not matter, only that clocks go on evenly.
+    """
+    theirs, answers = remote.ages([change for change, _ in clashes]), {}
+    for change, local in clashes:
+        ours = store.age(local.stamp)
+        if ours < 0 or change.id not in theirs or abs(ours - theirs[change.id]) < SAME_TIME:
+            continue
+        answers[change.id] = Answer(newer="desktop" if ours < theirs[change.id] else "device")
     return answers
 
 

@@ -20,6 +20,8 @@ from cradle_protocol.sync.values import digest_of
 from cradle_protocol.sync.version import LOWEST
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages.sync import (
+    Ages,
+    AgesReply,
     Changes,
     ChangesEnd,
     Fetch,
@@ -53,6 +55,7 @@ FETCH_ITEMS = 256
 FETCH_DEPTH = 2
 _FETCH_ENTRY = 16  # bytes: u32 oid, 6 bytes version, u48 offset
 _HASH_ENTRY = 37  # bytes of a reply: u32 oid, u8 status, digest
+_AGE_ENTRY = 4  # bytes: u32
 _STASH_ENTRY = 70  # bytes: two ids, digest, version
 
 
@@ -143,6 +146,20 @@ class RemoteReplica:
             for oid, status, digest in HashReply.from_bytes(self.connection.call(c.HASH, request)).hashes:
                 if not status and oid in ids:
                     found[ids[oid]] = digest
+        return found
+
+    def ages(self, changes: list[Change]) -> dict[bytes, int]:
+        """{item id: seconds since the content was written, by the device's clock}; what it cannot tell is missing."""
+        found: dict[bytes, int] = {}
+        step = max(1, (self.limits.max_message - 3) // _AGE_ENTRY)
+        for k in range(0, len(changes), step):
+            some = changes[k : k + step]
+            request = Ages(self.channel, [change.oid for change in some]).to_bytes()
+            answers = AgesReply.from_bytes(self.connection.call(c.AGES, request)).ages
+            if len(answers) != len(some):
+                raise RemoteError(BAD_MESSAGE, "the device gave another number of ages than was asked for")
+            pairs = zip(some, answers, strict=True)
+            found.update((change.id, age) for change, age in pairs if age != c.AGE_UNKNOWN)
         return found
 
     def fetch(self, wanted: list[tuple[Change, int]]) -> Generator[Segment, None, None]:

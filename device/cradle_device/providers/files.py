@@ -352,6 +352,10 @@ class FilesStore(ObjectStore):
             return False
         return not self._scanned or bool(facts[2] > (self._scanned - _RACY) * SECOND)
 
+    def age(self, stamp: bytes) -> int:
+        age = int(self._now()) - struct.unpack(_LAYOUT, stamp)[2] // SECOND
+        return age if self.trusted() else -1
+
     def object_key(self, stamp: bytes) -> bytes:
         return stamp
 

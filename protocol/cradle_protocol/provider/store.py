@@ -96,6 +96,10 @@ class ObjectStore:
         leave the same stamp?"""
         raise NotImplementedError
 
+    def age(self, stamp: bytes) -> int:
+        """Seconds since the content was written, by the store's own clock; -1 where it cannot tell."""
+        return -1
+
     def object_key(self, stamp: bytes) -> bytes:
         """What stays when an object is renamed and its content is not changed. Only if `moves_by_identity`."""
         raise NotImplementedError

@@ -35,6 +35,8 @@ UNITS_MODE = const(1)  # the store holds permission bits
 CLOCK_TRUSTED = const(2)  # the device's clock was set, by the network or by a desktop
 CASELESS = const(4)  # two names that differ by case only are one name there
 
+AGE_UNKNOWN = const(0xFFFFFFFF)  # AGES_REPLY: the clock is not trusted, or the object is not what it was
+
 # PASS flags
 FULL = const(1)  # the desktop's forgotten knowledge is to be taken over with each range that is learned
 
@@ -73,6 +75,8 @@ APPLY = const(0x1F)
 APPLY_REPLY = const(0x20)
 SYNC_CLOSE = const(0x21)
 SYNC_CLOSE_REPLY = const(0x22)
+AGES = const(0x23)
+AGES_REPLY = const(0x24)
 NOTICE_CHANGED = const(0x30)
 NOTICE_STATUS = const(0x31)
 NOTICE_CONSOLE = const(0x32)

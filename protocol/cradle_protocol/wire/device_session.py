@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Kinds that a desktop may send as requests once the session is open. All but CHANGES are answered by their number + 1.
 REQUESTS = (
-    c.UNPAIR, c.SYNC_OPEN, c.REPLICAS, c.CHANGES, c.FETCH, c.HASH, c.STASH, c.PASS, c.APPLY, c.SYNC_CLOSE,
+    c.UNPAIR, c.SYNC_OPEN, c.REPLICAS, c.CHANGES, c.FETCH, c.HASH, c.STASH, c.PASS, c.APPLY, c.SYNC_CLOSE, c.AGES,
 )  # fmt: skip
 
 _NO_PARTS = -1  # of a request that failed while more parts of it are on their way: they are dropped

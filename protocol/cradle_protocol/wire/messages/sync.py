@@ -110,6 +110,23 @@ class HashReply(Message):
     FIELDS = (("hashes", list_of(U16, ("oid", U32), ("status", U8), ("digest", DIGEST))),)
 
 
+class Ages(Message):
+    """How long ago was the content of these objects written?"""
+
+    KIND = c.AGES
+    channel: int
+    oids: "list[int]"
+    FIELDS = (("channel", U8), ("oids", list_of(U16, ("oid", U32))))
+
+
+class AgesReply(Message):
+    """In the order of the request; AGE_UNKNOWN where the device cannot tell. Ages need no common clock."""
+
+    KIND = c.AGES_REPLY
+    ages: "list[int]"  # seconds, by the device's own clock
+    FIELDS = (("ages", list_of(U16, ("age", U32))),)
+
+
 class Stash(Message):
     """Stage, as the content of a target that is to come, a copy of what an item of yours holds now."""
 
@@ -171,6 +188,6 @@ class SyncCloseReply(Message):
 
 
 MESSAGES = (
-    SyncOpen, SyncOpenReply, Replicas, ReplicasReply, Changes, ChangesEnd, Fetch, Hash, HashReply, Stash, StashReply,
-    Pass, PassReply, ApplyReply, SyncClose, SyncCloseReply,
+    SyncOpen, SyncOpenReply, Replicas, ReplicasReply, Changes, ChangesEnd, Fetch, Hash, HashReply, Ages, AgesReply,
+    Stash, StashReply, Pass, PassReply, ApplyReply, SyncClose, SyncCloseReply,
 )  # fmt: skip
