@@ -317,6 +317,45 @@ class MetadataContract(ItemContract):
         assert meta.pending() == []
         assert self.reopen(meta).pending() == []
 
+    def test_a_new_item_has_one_fresh_version_and_an_object_id(self) -> None:
+        meta = self.make()
+        values = [file_value(3), MODE]
+        meta.create(item_id("files", "a"), "a", values, b"stamp", RACY)
+        meta.commit()
+        item = self.reopen(meta).get(item_id("files", "a"))
+        assert item is not None and item.oid and item.identity == "a" and not item.dead and item.link is None
+        assert (item.created, item.versions, item.values) == ((1, 0), [(1, 0), (1, 0)], values)
+        assert (item.stamp, item.flags, meta.tick) == (b"stamp", RACY, 1)
+
+    def test_what_is_kept_survives_with_its_tick(self) -> None:
+        meta = self.make()
+        for name in ("a", "b", "c"):
+            meta.create(item_id("files", name), name, [file_value(1), MODE], b"stamp", 0)
+        meta.knowledge.raise_own(0, meta.tick)
+        kept = next(item for item in meta.lacking(Knowledge()) if item.identity == "b")
+        kept.values[0] = file_value(1, bytes(32))
+        meta.keep([kept, file_item("d", 3)])
+        assert meta.live() == 4
+        again = self.reopen(meta)
+        b, d = again.get(kept.id), again.get(item_id("files", "d"))
+        assert fields(b) == fields(kept) and d is not None and d.oid not in (0, kept.oid)
+        assert again.tick == 3 and again.knowledge.knows(kept.id, (3, 0))
+
+    def test_what_is_kept_needs_no_commit_and_the_rest_does(self) -> None:
+        meta = self.make()
+        for name in ("a", "b", "c"):
+            meta.create(item_id("files", name), name, [file_value(1), MODE], b"stamp", 0)
+        meta.keep([item for item in meta.lacking(Knowledge()) if item.identity == "b"])
+        meta.commit()
+        again = self.reopen(meta)
+        assert sorted(item.identity for item in again.items()) == ["a", "b", "c"]
+
+    def test_keeping_nothing_makes_the_tick_durable(self) -> None:
+        meta = self.make()
+        meta.next_version()
+        meta.keep([])
+        assert self.reopen(meta).tick == 1
+
     def test_a_tick_that_was_intended_is_never_used_again(self) -> None:
         meta = self.make()
         version = meta.next_version()

@@ -290,17 +290,21 @@ class SqliteMetadata(Metadata):
         return list(found.values())
 
     def keep(self, items: "list[Item]") -> None:
+        changed = self._changed
         for item in items:
-            self.put(item)
-        kept = {item.id: self._changed[item.id] for item in items}
-        head = self._head()
+            if changed.get(item.id) is not item:
+                self.put(item)
+        kept = {item.id: changed[item.id] for item in items}
+        rows, head = list(self._rows_of(kept)), self._head()
         with self._database.transaction() as connection:
-            connection.executemany(_UPSERT, self._rows_of(kept))
+            connection.executemany(_UPSERT, rows)
             connection.execute(_UPDATE, (*head, self._number))
         self._saved = head
         self._remember(kept)
-        for item_id in kept:
-            del self._changed[item_id]
+        for _, item_id, _, _, mark, _ in rows:
+            del changed[item_id]
+            if self._marks is not None:
+                self._marks[item_id] = mark
 
     def commit(self) -> None:
         head = self._head()

@@ -4,15 +4,19 @@ Content that the device holds under another name is staged there first (one requ
 out back to back, records and contents packed together in messages of the negotiated size; the device answers one
 short message a batch, and the next batches are under way by then.
 
-A part of a batch leaves when what it carries is durable here: the versions (a scan of new objects leaves that to us),
-and the digests of contents that were hashed on their way. Content without a digest is content that no peer has.
+Before the device may take a batch, what it carries is durable here: the items (a scan of new objects leaves that to
+us), and the digests of what was hashed on its way, because content without a digest is content that no peer has.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
+from contextlib import closing
 
+from cradle_desktop.errors import LinkGone
+from cradle_desktop.sync.hashing import RunningHash
 from cradle_desktop.sync.plan import Departure
 from cradle_desktop.sync.remote import FOLLOWS, NONE, RESUME, STAGED, RemoteReplica
 from cradle_desktop.sync.report import Observer, TypeResult
@@ -34,11 +38,13 @@ if TYPE_CHECKING:
     ReadWhole = Callable[[str, int], tuple[bytes, bytes | None]]
 
 # Content is read in pieces of this size; several are under way at once, so they are used in rotation.
-PIECE = 256 << 10
+PIECE = 1 << 20
 # Contents up to this size are read in one go where the store can do that.
 WHOLE = 64 << 10
 # Answers are awaited when so many batches are under way, or as many as the device allows.
 BATCHES_IN_FLIGHT = 4
+# Seconds between two steps in which what is on its way becomes durable: so much sending is repeated after a crash.
+KEEP_EVERY = 0.5
 
 
 class Departing:
@@ -60,7 +66,8 @@ class Departing:
         self._read_whole: ReadWhole | None = getattr(store, "read_whole", None)
         self._flight: deque[tuple[int, list[Departure]]] = deque()
         self._failed: list[tuple[Departure, int]] = []
-        self._unkept: list[Item] = []  # what the part that is being packed carries and is not durable as it is now
+        self._unkept: list[Item] = []  # what was packed and is not durable as it is now
+        self._kept = time.monotonic()
         self._done = self._bytes = 0
         self._total_bytes = sum([departure.size for departure in departures])
 
@@ -73,6 +80,15 @@ class Departing:
             self.meta.keep([])  # the tick, which our made-with names
         self.remote.begin_pass(self.meta)
         self._upload = self.remote.upload(self._leaving)
+        try:
+            self._send_all(alone)
+        except (LinkGone, KeyboardInterrupt):
+            self._keep()  # what the device has staged of these is not sent again
+            raise
+        self._report()
+        return {departure.item.id for departure, _ in self._failed}
+
+    def _send_all(self, alone: bool) -> None:
         staged = self._stash()
         lower = LOWEST
         batches = [[one] for one in self.departures] if alone else self._batches() or [[]]
@@ -82,8 +98,6 @@ class Departing:
             lower = after(upper) or HIGHEST
         self._land(0)
         self._retry(staged)
-        self._report()
-        return {departure.item.id for departure, _ in self._failed}
 
     def _stash(self) -> set[bytes]:
         """Let the device stage what it holds under another name. Returns the ids for which that worked."""
@@ -119,12 +133,16 @@ class Departing:
                 self._send_one(upload, index, departure, staged)
         self._flight.append((upload.commit(), batch))
 
-    def _leaving(self) -> None:
-        """A part is about to leave: what it carries becomes durable first."""
+    def _leaving(self, last: bool) -> None:
+        """A part of a batch is about to leave; after the last one the device may take what the batch carries."""
+        if last or time.monotonic() - self._kept >= KEEP_EVERY:
+            self._keep()
+        self._progress()
+
+    def _keep(self) -> None:
         if self._unkept:
             self.meta.keep(self._unkept)
-            self._unkept = []
-        self._progress()
+        self._unkept, self._kept = [], time.monotonic()
 
     def _send_whole(self, upload: Upload, index: int, departure: Departure) -> bool:
         """A small content in one piece, the same as `_send_one` in fewer steps. False: it is not that simple."""
@@ -184,26 +202,22 @@ class Departing:
 
     def _pump(self, upload: Upload, index: int, item: Item, offset: int) -> bytes | None:
         """Send the content from the offset on; the part before it is read for its hash alone."""
-        hasher, position, size = hashlib.sha256(), 0, size_of(item.values[0])
-        reader = self.store.open(item.identity)
-        try:
+        position, size = 0, size_of(item.values[0])
+        with closing(self.store.open(item.identity)) as reader, RunningHash(size) as running:
             while True:
                 piece = upload.buffer(PIECE)
                 if position < offset:
                     piece = piece[: offset - position]
                 count = reader.read_into(piece)
                 if not count:
-                    return hasher.digest() if position == size else None
-                hasher.update(piece[:count])
+                    return running.digest() if position == size else None
+                running.update(piece[:count])
                 if position >= offset:
+                    self._bytes += count
                     upload.data(index, piece[:count])
-                    self._progress(count)
                 position += count
-        finally:
-            reader.close()
 
-    def _progress(self, size: int = 0) -> None:
-        self._bytes += size
+    def _progress(self) -> None:
         self.observer.progress("send", self._done, len(self.departures), self._bytes, self._total_bytes)
 
     # -- answers

@@ -224,8 +224,8 @@ class RemoteReplica:
         made = Pass(self.channel, flags, meta.knowledge.to_bytes(self._theirs), forgotten)
         self.connection.call(c.PASS, made.to_bytes())
 
-    def upload(self, leaving: Callable[[], None]) -> Upload:
-        """What the batches of the pass go through. `leaving` is called before each part of one is sent."""
+    def upload(self, leaving: Callable[[bool], None]) -> Upload:
+        """What the batches of the pass go through. `leaving`: see there."""
         from cradle_desktop.sync.upload import Upload
 
         return Upload(self.connection, self.limits.max_message, self._keys, leaving)

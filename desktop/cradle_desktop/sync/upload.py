@@ -36,10 +36,12 @@ class Upload:
     """Batches on their way to the device, one after the other: elements packed into parts of its message size.
 
     keys     the device's keys for our replica keys
-    leaving  called before each part is handed to the connection
+    leaving  called before each part is handed to the connection, with True before the one that completes a batch
     """
 
-    def __init__(self, connection: Connection, max_message: int, keys: list[int], leaving: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: Connection, max_message: int, keys: list[int], leaving: Callable[[bool], None]
+    ) -> None:
         self._connection, self._max, self._keys, self._leaving = connection, max_message, keys, leaving
         self._request: int | None = None
         self.piece = max_message - _DATA_EXTRA  # bytes of content in one DATA element, at the most
@@ -76,9 +78,13 @@ class Upload:
             self.change(change_of(item, named), c.CONTENT_FOLLOWS)
             head = data_head(index, c.END, size)
         self._room(len(head) + size + _DIGEST_SIZE)
-        self._pack(head)
-        self._pack(data)
-        self._pack(digest)
+        start = self._end + len(head)
+        middle = start + size
+        part = self._part
+        part[self._end : start] = head
+        part[start:middle] = data
+        self._end = middle + _DIGEST_SIZE
+        part[middle : self._end] = digest
         self._last = None
 
     def _new_file(self, index: int, item: Item, size: int) -> bytes:
@@ -151,7 +157,7 @@ class Upload:
     def _send(self, view: memoryview | None = None, more: bool = True) -> None:
         """Send the part, with this view at its end. Only the end of a long one may still wait to go out afterwards, and
         is gone when the next long one waits: of those two buffers take turns."""
-        self._leaving()
+        self._leaving(not more)
         packed = memoryview(self._part)[: self._end]
         body: list[Bytes] = [bytes(packed) if self._end < HIGH_WATER else packed]
         if self._end >= HIGH_WATER:

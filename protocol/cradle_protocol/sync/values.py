@@ -33,7 +33,9 @@ def is_lazy(value: bytes) -> bool:
 
 def size_of(value: bytes) -> int:
     """Bytes of content behind a value: 0 for anything but a file."""
-    return int.from_bytes(value[_SIZE_AT:_DIGEST_AT], "big") if is_file(value) else 0
+    if len(value) < _DIGEST_AT or value[0] != _FILE:
+        return 0
+    return int.from_bytes(value[_SIZE_AT:_DIGEST_AT], "big")
 
 
 def digest_of(value: bytes) -> bytes:
