@@ -7,7 +7,7 @@ import sys
 
 from cradle_desktop.commands.table import COMMANDS, Command, find
 from cradle_desktop.errors import EXIT_DONE, EXIT_ERROR, EXIT_INTERRUPTED, Interrupted, Usage, UserError
-from cradle_desktop.output import NORMAL, QUIET, VERBOSE, Output
+from cradle_desktop.output import NORMAL, QUIET, VERBOSE, Output, open_streams
 from cradle_desktop.version import VERSION
 
 TYPE_CHECKING = False
@@ -25,7 +25,9 @@ def main(words: "list[str] | None" = None) -> int:
     """Run one command line. Returns the exit code; never raises."""
     words = sys.argv[1:] if words is None else words
     debug = "--debug" in words
+    open_streams()
     try:
+        _check_text(words)
         code = _main([word for word in words if word != "--debug"])
         sys.stdout.flush()
         return code
@@ -57,6 +59,13 @@ def _main(words: "list[str]") -> int:
     arguments = _parser(command).parse_args(words[size:])
     level = QUIET if arguments.quiet else VERBOSE if arguments.verbose else NORMAL
     return command.run(arguments, Output(level, getattr(arguments, "json", False)))
+
+
+def _check_text(words: "list[str]") -> None:
+    """Bytes that are no text in the user's encoding come as surrogates, which no database and no wire takes."""
+    for word in words:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise Usage(f"{word!r} is no text in this terminal's encoding; name it in UTF-8, or rename it")
 
 
 def _parser(command: Command) -> "ArgumentParser":
@@ -114,6 +123,8 @@ def _failed(text: str, code: int, debug: bool) -> int:
         Output().fail(text)
     except BrokenPipeError:
         return _broken_pipe()
+    except OSError:
+        pass  # nobody can be told (a full disk behind stderr); the exit code still says it
     return code
 
 

@@ -1,5 +1,7 @@
 """Where a command's words and data go: data to stdout, words to stderr. No colour, nothing to import."""
 
+import io
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -7,6 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 QUIET, NORMAL, VERBOSE = -1, 0, 1
+
+
+def open_streams() -> None:
+    """Make stdout and stderr take any text: one that was closed leads nowhere, one that is no UTF-8 shows escapes."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Output:
@@ -42,7 +54,8 @@ class Output:
         if self.json:
             from json import dumps
 
-            print(dumps(value, ensure_ascii=False), flush=True)
+            # JSON has escapes of its own for a stream that cannot show all letters
+            print(dumps(value, ensure_ascii=not utf8(sys.stdout.encoding)), flush=True)
 
     def table(self, rows: "Iterable[Sequence[str]]") -> None:
         """Lines in columns."""
@@ -53,6 +66,11 @@ class Output:
     def _words(text: str) -> None:
         sys.stdout.flush()
         print(printable(text), file=sys.stderr, flush=True)
+
+
+def utf8(encoding: "str | None") -> bool:
+    """Can a stream of this encoding show every text? None: it is no file, and takes all."""
+    return encoding is None or encoding.lower().replace("-", "") == "utf8"
 
 
 def columns(rows: "Sequence[Sequence[str]]") -> "list[str]":

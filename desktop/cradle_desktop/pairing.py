@@ -11,7 +11,7 @@ from collections.abc import Callable
 from cradle_desktop.connection import LINK_ERRORS
 from cradle_desktop.errors import LinkGone, NotPaired, Usage, UserError
 from cradle_desktop.opening import Ears, Greeting, another_device, greet
-from cradle_desktop.partnership.registry import Partnership, Registry, tidy_name
+from cradle_desktop.partnership.registry import NAME_LIMIT, Partnership, Registry, tidy_name
 from cradle_hardware.address import is_address, parse_address
 from cradle_protocol.errors import LIMIT, NO_ENTROPY, NOT_ALLOWED, WRONG_CODE
 from cradle_protocol.wire import constants as c
@@ -42,7 +42,10 @@ def tidy_code(text: str) -> str:
 def check_name(name: str) -> None:
     """Is it a name that a partner can have?"""
     if tidy_name(name) != name or name in RESERVED or is_address(name):
-        raise Usage(f"{name!r} cannot be a partner's name; use letters, digits, '.', '-' and '_', and not 'show'")
+        raise Usage(
+            f"{name!r} cannot be a partner's name; use at most {NAME_LIMIT} letters, digits, '.', '-' and '_', begin "
+            f"with a letter or a digit, and take neither 'show' nor 'resolve'"
+        )
 
 
 class Pairing:

@@ -109,7 +109,7 @@ def show(one: "dict[str, Any]", output: Output) -> None:
     output.data(f"{one['name']}  {one['address']}  {when}{conflicts}")
     for kind in one["types"]:
         output.data(
-            f"  {kind['type']}  {kind['objects']} objects in {kind['store']}, "
+            f"  {kind['type']}  {kind['objects']} object{'s' if kind['objects'] != 1 else ''} in {kind['store']}, "
             f"policy {kind['policy']}, direction {kind['direction']}"
         )
         if kind["deviations"]:

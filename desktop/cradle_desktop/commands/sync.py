@@ -147,7 +147,7 @@ def show_plans(partner: str, plans: "list[tuple[str, Plan]]", output: Output) ->
     )
     for type_name, plan in plans:
         lines = plan.lines()
-        output.data(f"{partner} {type_name}, policy {plan.policy}: " + ("" if lines else "nothing to do"))
+        output.data(f"{partner} {type_name}, policy {plan.policy}:" + ("" if lines else " nothing to do"))
         for line in lines:
             output.data("  " + line)
 
