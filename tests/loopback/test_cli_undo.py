@@ -1,4 +1,4 @@
-"""`cradle undo` and `cradle sync --revert` through the command line: real folders, real processes."""
+"""`cradle undo`, `sync --revert` and policies through the command line: real folders, real processes."""
 
 import os
 from pathlib import Path
@@ -72,3 +72,30 @@ def test_own_changes_of_the_receiving_side_are_shown_and_dropped(desktop: Deskto
 
 def test_there_is_nothing_to_revert_where_changes_flow_both_ways(pair: Pair) -> None:
     assert "nothing to revert" in pair.desktop.run("sync", "--revert", expect=2).err
+
+
+def test_two_edits_of_one_text_are_merged(desktop: Desktop, agent: Agent) -> None:
+    pair = Pair(desktop, agent)
+    pair.meet("--policy", "merge")
+    pair.fill({"a": b"one\ntwo\nthree\n"})
+    desktop.run("sync")
+    pair.fill({"a": b"ONE\ntwo\nthree\n"}, {"a": b"one\ntwo\nTHREE\n"})
+    lines = desktop.run("diff").out
+    assert "kiosk files, policy merge:" in lines and "merge     a: both edits in one text" in lines
+    assert desktop.sync()["conflicts_waiting"] == 0
+    assert pair.trees() == ({"a": b"ONE\ntwo\nTHREE\n"}, {"a": b"ONE\ntwo\nTHREE\n"})
+    said = desktop.run("enable", "kiosk", "files", "--policy", "coin", expect=2).err
+    assert "invalid choice: 'coin'" in said and said.count("\n") == 1
+
+
+def test_a_conflict_of_pictures_is_told_by_size_hash_and_time(pair: Pair) -> None:
+    pair.fill({"p": b"\0base"})
+    pair.desktop.run("sync")
+    pair.fill({"p": b"\0ours"}, {"p": b"\0theirs, longer"})
+    pair.desktop.run("sync", expect=4)
+    shown = pair.desktop.run("conflicts", "show", "1").out
+    assert "desktop: 5 bytes, SHA-256 " in shown and ", written 20" in shown
+    assert "device: 15 bytes, SHA-256 " in shown
+    one = pair.desktop.run("conflicts", "show", "1", "--json").document()
+    assert [side["kind"] for side in one["sides"]] == ["binary", "binary"] and one["difference"] == []
+    assert one["sides"][0]["written"].endswith("Z") and one["sides"][1]["written"] is None

@@ -67,7 +67,13 @@ def show(arguments: Namespace, output: Output) -> int:
             "schema": SCHEMA,
             "conflict": described(one) | {"taken": one.taken},
             "sides": [
-                {"side": side.side, "kind": side.kind, "size": side.size, "sha256": side.digest.hex()}
+                {
+                    "side": side.side,
+                    "kind": side.kind,
+                    "size": side.size,
+                    "sha256": side.digest.hex(),
+                    "written": None if side.written is None else stamp(side.written),
+                }
                 for side in (shown.desktop, shown.device)
             ],
             "difference": shown.lines,

@@ -1,5 +1,7 @@
 """Both sides of a conflict for a person's eyes: a difference of texts, else sizes and hashes. Changes nothing."""
 
+import time
+
 from cradle_desktop.conflict.resolve import OTHER, in_place, value_of
 from cradle_desktop.conflict.store import Conflict, ConflictStore
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
@@ -13,15 +15,22 @@ SHOWN_LIMIT = 400
 
 
 class Side:
-    """What one side has. kind: text, binary, directory, deleted, unit, unknown (not on this machine)."""
+    """What one side has. kind: text, binary, directory, deleted, unit, unknown (not on this machine).
+
+    written  when its content was written, Unix seconds; None: nobody on this machine knows
+    """
 
     def __init__(self, side: str, kind: str, size: int = 0, digest: bytes = b"", text: str = "") -> None:
         self.side, self.kind, self.size, self.digest, self.text = side, kind, size, digest, text
+        self.written: float | None = None
 
     def words(self) -> str:
         """One line for this side."""
         if self.kind in ("text", "binary"):
-            return f"{self.side}: {self.size} bytes, SHA-256 {self.digest.hex() or 'unknown'}"
+            when = (
+                "" if self.written is None else time.strftime(", written %Y-%m-%dT%H:%M:%SZ", time.gmtime(self.written))
+            )
+            return f"{self.side}: {self.size} bytes, SHA-256 {self.digest.hex() or 'unknown'}{when}"
         return f"{self.side}: {self.text or self.kind}"
 
 
@@ -54,7 +63,10 @@ def _current(conflict: Conflict, side: str, store: "ObjectStore | None") -> Side
             return _unit(side, value)
         if not is_file(value):
             return Side(side, "directory")
-        return _file(side, size_of(value), store.digest(conflict.identity), store.open(conflict.identity))
+        found = _file(side, size_of(value), store.digest(conflict.identity), store.open(conflict.identity))
+        age = store.age(stamp)
+        found.written = time.time() - age if age >= 0 else None
+        return found
     except StoreError as error:
         return Side(side, "unknown", text=error.text)
 
