@@ -242,6 +242,7 @@ class ServiceManager:
 
         `revert`: where changes flow one way, drop what the receiving side changed by itself.
         """
+        from cradle_desktop.metadata.horizon import Horizons
         from cradle_desktop.sync.engine import synchronize
         from cradle_desktop.sync.report import MassDelete as Guard
 
@@ -259,6 +260,7 @@ class ServiceManager:
                     try:
                         keep = partial(self._journal, partner.name, one, journals)
                         results.append(synchronize(connection, one.store, one.meta, conflicts, options, observer, keep))
+                        Horizons(self._database).clean(one.meta, int(time.time()), load().delete_age)
                     except Guard as error:
                         raise MassDelete(str(error)) from error
         with sentences():

@@ -6,6 +6,8 @@ days = 30            # how long: one that is settled goes then, one that waits i
 [undo]               # what syncs overwrote and deleted on this machine
 size = "1 GB"
 days = 30
+[deletes]            # that something was deleted
+days = 90            # how long: a partner that stays away longer is compared in full
 """
 
 import os
@@ -22,6 +24,8 @@ DAY = 86400  # seconds
 # The defaults. A sync that goes wrong is noticed within days; a gigabyte of text and pictures is years of edits.
 STORE_BYTES = 10**9
 STORE_DAYS = 30
+# A device that lies in a drawer for a season still hears of single deletes.
+DELETE_DAYS = 90
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -36,8 +40,11 @@ class Bound:
 class Settings:
     """Everything that can be set."""
 
-    def __init__(self, conflicts: "Bound | None" = None, undo: "Bound | None" = None) -> None:
+    def __init__(
+        self, conflicts: "Bound | None" = None, undo: "Bound | None" = None, delete_days: float = DELETE_DAYS
+    ) -> None:
         self.conflicts, self.undo = conflicts or Bound(), undo or Bound()
+        self.delete_age = delete_days * DAY  # seconds
 
 
 def load(path: "str | None" = None) -> Settings:
@@ -61,9 +68,13 @@ def _parsed(path: str, data: bytes) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StateError(f"The settings in {path} are no TOML ({error}); mend that line or remove it.") from None
     for name, section in table.items():
-        if name not in ("conflicts", "undo") or not isinstance(section, dict):
-            raise _wrong(path, name, "the sections are [conflicts] and [undo]")
-    return Settings(_bound(path, table, "conflicts"), _bound(path, table, "undo"))
+        if name not in ("conflicts", "undo", "deletes") or not isinstance(section, dict):
+            raise _wrong(path, name, "the sections are [conflicts], [undo] and [deletes]")
+    for key in table.get("deletes", {}):
+        if key != "days":
+            raise _wrong(path, f"deletes.{key}", "that section has days alone")
+    days = _days(path, table, "deletes", DELETE_DAYS)
+    return Settings(_bound(path, table, "conflicts"), _bound(path, table, "undo"), days)
 
 
 def _bound(path: str, table: "dict[str, Any]", name: str) -> Bound:
@@ -71,13 +82,17 @@ def _bound(path: str, table: "dict[str, Any]", name: str) -> Bound:
     for key in section:
         if key not in ("size", "days"):
             raise _wrong(path, f"{name}.{key}", "a section has size and days")
-    size, days = section.get("size", STORE_BYTES), section.get("days", STORE_DAYS)
-    count = _bytes(size)
+    count = _bytes(section.get("size", STORE_BYTES))
     if count is None:
         raise _wrong(path, f"{name}.size", 'write it like "500 MB"')
+    return Bound(count, _days(path, table, name, STORE_DAYS))
+
+
+def _days(path: str, table: "dict[str, Any]", name: str, default: float) -> float:
+    days = table.get(name, {}).get("days", default)
     if isinstance(days, bool) or not isinstance(days, (int, float)) or not days >= 0:
         raise _wrong(path, f"{name}.days", "write a number of days like 30")
-    return Bound(count, days)
+    return days
 
 
 def _bytes(size: object) -> "int | None":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cradle_desktop.metadata.interface import StateError
-from cradle_desktop.settings import DAY, STORE_BYTES, STORE_DAYS, load
+from cradle_desktop.settings import DAY, DELETE_DAYS, STORE_BYTES, STORE_DAYS, load
 
 
 def settings(folder: Path, text: str) -> str:
@@ -19,6 +19,8 @@ def test_nothing_said_means_the_defaults(tmp_path: Path) -> None:
         found = load(path)
         assert (found.undo.size, found.undo.age) == (STORE_BYTES, STORE_DAYS * DAY)
         assert (found.conflicts.size, found.conflicts.age) == (STORE_BYTES, STORE_DAYS * DAY)
+        assert found.delete_age == DELETE_DAYS * DAY
+    assert load(settings(tmp_path, "[deletes]\ndays = 7\n")).delete_age == 7 * DAY
 
 
 @pytest.mark.parametrize(("size", "count"), [('"500 MB"', 500 * 10**6), ('"2GB"', 2 * 10**9), ("70", 70), ('"9 b"', 9)])
@@ -30,6 +32,7 @@ def test_sizes(tmp_path: Path, size: str, count: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["[undo]\nsize = 'much'", "[undo]\nsize = -1", "[undo]\nsize = true", "[undo]\ndays = -1", "[undo]\ndays = nan",
+     "[deletes]\nsize = 1", "[deletes]\ndays = -2",
      "[undo]\ndays = '3'", "[undo]\ncolour = 1", "[other]\nsize = 1", "undo = 3", "no toml", "[undo]\nsize = '²'"],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_a_sentence(tmp_path: Path, text: str) -> None:

@@ -118,5 +118,13 @@ CREATE TABLE ancestor (
 
 ALTER TABLE enabled ADD COLUMN deviations INTEGER NOT NULL DEFAULT 0;
 """,
+    """
+CREATE TABLE horizon (
+    replica BLOB NOT NULL,
+    noted   INTEGER NOT NULL,
+    known   TEXT NOT NULL,
+    PRIMARY KEY (replica, noted)
+) STRICT, WITHOUT ROWID;
+""",
 )
 VERSION = len(SCRIPTS)
