@@ -15,8 +15,8 @@ def test_differences_are_found(tmp_path: Path) -> None:
     (other / ".cradle").mkdir()
     (other / ".cradle" / "id").write_bytes(b"own")
     assert workload.differences(one, other) == []
-    assert workload.edit(one, seed=1) == 1
-    assert len(workload.differences(one, other)) == 1
+    assert workload.edit(one, seed=1) == 10  # 4 changed, 3 deleted, 3 renamed: these differ in both names
+    assert len(workload.differences(one, other)) == 4 + 3 + 2 * 3
 
 
 @pytest.mark.slow

@@ -47,6 +47,7 @@ def echo(folder: Path) -> Iterator[None]:
         process.kill()
 
 
+@pytest.mark.alone
 @pytest.mark.micropython
 def test_an_echo_comes_back_whole_at_the_pace_of_the_line(tmp_path: Path) -> None:
     size = 4000

@@ -41,5 +41,7 @@ def pair(met: Pair) -> Iterator[Pair]:
     now = met.desktop.home.parent
     shutil.rmtree(now)
     shutil.copytree(now.parent / KEPT, now)
-    with Agent(now / "device", met.agent.address) as agent:
+    agent = Agent(now / "device")
+    agent.address = met.agent.address
+    with agent:
         yield Pair(met.desktop, agent)

@@ -44,7 +44,7 @@ WRONG = [
     (["unpair", "nobody"], 3, "nobody"),
     (["enable"], 2, "PARTNER"),
     (["enable", "nobody", "files"], 3, "nobody"),
-    (["enable", "nobody", "files", "--policy", "newest"], 2, "newest"),
+    (["enable", "nobody", "files", "--policy", "oldest"], 2, "oldest"),
     (["enable", "nobody", "files", "--include", "*.txt"], 2, "--include"),
     (["disable", "nobody", "files"], 3, "nobody"),
     (["status", "nobody"], 3, "nobody"),

@@ -127,7 +127,9 @@ def test_a_partner_at_a_new_address_is_met_again_without_a_code(pair: Pair) -> N
     assert pair.desktop.sync()["types"][0]["bytes_sent"] < 1000
 
 
-def test_a_code_makes_a_new_key(pair: Pair) -> None:
+def test_a_code_makes_a_new_key(desktop: Desktop, agent: Agent) -> None:
+    pair = Pair(desktop, agent)
+    pair.meet()
     first = pair.agent.wait_for(r"fingerprint (\w+ \w+ \w+ \w+)")
     pair.agent.stop()
     pair.agent.start()
