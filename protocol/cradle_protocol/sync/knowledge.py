@@ -85,6 +85,13 @@ class Knowledge:
                     return False
         return True
 
+    def lowest(self) -> "Vector":
+        """For every replica the tick that is held everywhere: what an indexed search may skip."""
+        least = dict(self.vectors[0])
+        for vector in self.vectors[1:] + list(self.exceptions.values()):
+            _lower_to(least, vector)
+        return least
+
     # -- changes
 
     def raise_own(self, key: int, tick: int) -> None:

@@ -121,6 +121,16 @@ def test_contains_looks_at_every_range_and_exception():
     assert not mine.contains(everything({1: 1})) and mine.contains(Knowledge())
 
 
+def test_lowest_is_what_is_held_everywhere():
+    mine = everything({1: 5, 2: 5})
+    mine.learn(A, B, everything({1: 9}))
+    assert mine.lowest() == {1: 5, 2: 5}
+    mine.learn_item(C, {3: 1})
+    assert mine.lowest() == {1: 5, 2: 5}
+    mine.forget_item(D)
+    assert mine.lowest() == {}
+
+
 def test_a_copy_shares_nothing():
     mine = everything({1: 5})
     mine.learn_item(B, {2: 1})

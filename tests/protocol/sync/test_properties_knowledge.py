@@ -34,6 +34,10 @@ class Naive:
     def contains(self, other: "Naive") -> bool:
         return all(covers(self.known[probe], other.known[probe]) for probe in PROBES)
 
+    def lowest(self) -> "dict[int, int]":
+        least = {key: min(vector.get(key, 0) for vector in self.known.values()) for key in KEYS}
+        return {key: tick for key, tick in least.items() if tick}
+
 
 class Machine(RuleBasedStateMachine):
     """Three replicas' knowledge, each beside its model."""
@@ -93,6 +97,9 @@ class Machine(RuleBasedStateMachine):
                 assert not real.contains(other) or model.contains(its_model)
                 if not _shadowed(real) and not _shadowed(other):
                     assert real.contains(other) == model.contains(its_model)
+            assert covers(model.lowest(), real.lowest())
+            if not _shadowed(real):
+                assert real.lowest() == model.lowest()
 
 
 def _shadowed(real: Knowledge) -> bool:
