@@ -155,6 +155,8 @@ class ServiceManager:
         """Sync a type with a partner from now on. A store that does not exist is made here, and nowhere else."""
         partner = self.partner(name)
         location = store_location(store if store is not None else default_store(partner.name))
+        if "://" in location:
+            raise Usage(f"{location} is an address, and stores at addresses come in a later version; name a folder")
         with sentences(location):
             try:
                 create_store(type_name, location).close()

@@ -81,7 +81,7 @@ def open_tcp(address: Address, timeout: float, pin: bytes) -> Link:
 def _connect(address: Address, timeout: float) -> socket.socket:
     try:
         return socket.create_connection((address.host, address.port), timeout)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:  # a name that IDNA refuses
         raise NoDevice(f"there is no host {address.host}: check the name, or use its number") from error
     except OSError as error:
         why = "no answer" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
@@ -145,7 +145,7 @@ def _bind(address: Address) -> socket.socket:
         family, _, _, _, place = found[0]
         everywhere = address.host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(place[:2], family=family, backlog=BACKLOG, dualstack_ipv6=everywhere)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:  # a name that IDNA refuses
         raise NoDevice(f"there is no host {address.host}: listen at 0.0.0.0 or at this machine's address") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

@@ -17,7 +17,7 @@ PROGRAM = f'"{sys.executable}" -m cradle_desktop.cli'
 def shell(home: Path, words: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
     """Run `cradle` from a shell, for its redirections."""
     env = {**os.environ, "CRADLE_HOME": str(home), **environment}
-    done = subprocess.run(f"{PROGRAM} {words}", shell=True, capture_output=True, env=env, timeout=60)
+    done = subprocess.run(f"{PROGRAM} {words}", shell=True, capture_output=True, env=env, cwd=home.parent, timeout=60)
     assert b"Traceback" not in done.stderr
     assert b"something is wrong in cradle itself" not in done.stderr
     return done
@@ -64,3 +64,19 @@ def test_ascii_streams_show_escapes_and_json_stays_json(tmp_path: Path) -> None:
 def test_which_encodings_show_every_text() -> None:
     assert utf8("utf-8") and utf8("UTF8") and utf8(None)
     assert not utf8("ascii") and not utf8("latin-1")
+
+
+def test_a_host_name_that_cannot_be_is_no_device(tmp_path: Path) -> None:
+    assert shell(tmp_path, "pair tcp://a..b:7465").returncode == EXIT_NO_DEVICE
+
+
+def test_a_store_at_an_address_is_refused_and_makes_no_folder(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    make = (
+        "from cradle_desktop.config import open_state\n"
+        "from cradle_desktop.partnership.registry import Registry\n"
+        "Registry(open_state()).add(bytes(16), bytes(32), 'kiosk', 'tcp://127.0.0.1:1')\n"
+    )
+    subprocess.run([sys.executable, "-c", make], env={**os.environ, "CRADLE_HOME": str(home)}, check=True)
+    assert shell(home, "enable kiosk files --store s3://bucket").returncode == EXIT_USAGE
+    assert not (tmp_path / "s3:").exists()

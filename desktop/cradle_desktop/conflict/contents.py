@@ -5,6 +5,7 @@ import os
 from hashlib import sha256
 
 from cradle_desktop.metadata.database import PRIVATE_FILE, private_folder
+from cradle_desktop.metadata.interface import StateError
 from cradle_protocol.errors import NO_ROOM, UNREADABLE, WRITE_FAILED
 from cradle_protocol.provider.store import Reader, StoreError
 
@@ -75,14 +76,16 @@ class Contents:
 
     def draft(self, content: Reader) -> Draft:
         """Copy a content and close it. Raises StoreError of the reader's, or NO_ROOM, WRITE_FAILED."""
-        private_folder(self.folder)
         self._count += 1
         path = os.path.join(self.folder, f"{_DRAFT}{os.getpid()}-{self._count}")
         done = False
         try:
+            private_folder(self.folder)
             digest, size = _copy(content, path)
             done = True
             return Draft(path, digest, size)
+        except StateError as error:
+            raise StoreError(WRITE_FAILED, f"the conflict store cannot be written: {error.text}") from error
         except OSError as error:
             status = NO_ROOM if error.errno in (errno.ENOSPC, errno.EDQUOT) else WRITE_FAILED
             raise StoreError(status, f"the conflict store cannot be written: {error.strerror}") from error
@@ -161,5 +164,5 @@ def _flush(path: str) -> None:
 def _remove(path: str) -> None:
     try:
         os.unlink(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
