@@ -41,11 +41,12 @@ class AgentEnd:
     At every other start it is one for a machine with memory: the same log, the same answers.
 
     max_requests  how many a session may have open; adapt: makes the class of metadata to use out of the usual one
-    alternates    False: it is one for a small machine at every start
+    alternates    False: it is one for a small machine at every start; always_host: one for a machine with memory
     """
 
     max_requests = MAX_REQUESTS
     alternates = True
+    always_host = False
 
     def __init__(self, number: int, store: ObjectStore, folder: Path, batch_items: int) -> None:
         self.number, self.store, self.folder, self.batch_items = number, store, folder, batch_items
@@ -56,15 +57,26 @@ class AgentEnd:
 
     def _start(self) -> None:
         limits = Limits(MAX_MESSAGE, self.max_requests, self.batch_items, BATCH_BYTES, MAX_MESSAGE, JOINED, REPLICAS)
-        self._host = self.alternates and not self._host
+        self._host = self.always_host or (self.alternates and not self._host)
         kind = self.adapt(HostMetadata if self._host else LogMetadata)
-        self.agent = Agent(str(self.folder), [self.store], f"R{self.number + 1}", limits, log=kind)
+        self.agent = Agent(
+            str(self.folder),
+            [self.store],
+            f"R{self.number + 1}",
+            limits,
+            hardware=b"machine %d" % self.number,
+            log=kind,
+        )
         if self._host:
             self.agent.handlers[c.APPLY] = host_apply.apply
 
     def restart(self) -> None:
         """What a power cut leaves of the agent starts again."""
         self.agent.close()
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Start on what lies in the state folder."""
         self._start()
 
     def state_bytes(self) -> dict[str, bytes]:

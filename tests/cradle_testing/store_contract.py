@@ -143,7 +143,7 @@ class ObjectStoreContract:
         hand.write("f", b"x")
         old, young = (store.age(must(store.stamp(name))) for name in ("old", "f"))
         assert isinstance(hand, FolderHand) or (young, old) == (0, 100)
-        assert 0 <= old and young <= old
+        assert old >= 0 and young <= old
         hand.advance(50)
         assert 49 <= store.age(must(store.stamp("old"))) - old <= 60
 

@@ -4,12 +4,15 @@
 Power cuts come from the metadata: `crash_before_commit` says at which commit the desktop dies.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.connection import Connection
+from cradle_desktop.metadata.database import Database
+from cradle_desktop.metadata.sqlite import SqliteMetadata, SqliteStore
 from cradle_desktop.sync.engine import preview, synchronize
 from cradle_desktop.sync.plan import Plan
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, no_journal
@@ -40,7 +43,7 @@ class PowerCut(Exception):
     """The desktop lost its power here."""
 
 
-class MortalMetadata(MemoryMetadata):
+class Mortal(Metadata):
     """Metadata of a desktop that loses its power just before the n-th commit, keep or intend from now."""
 
     crash_before_commit = 0
@@ -62,6 +65,18 @@ class MortalMetadata(MemoryMetadata):
             self.crash_before_commit -= 1
             if not self.crash_before_commit:
                 raise PowerCut
+
+    def crash(self) -> None:
+        """What a power cut leaves: the last commit, and the intents."""
+        self.rollback()
+
+
+class MortalMetadata(Mortal, MemoryMetadata):
+    """In memory."""
+
+
+class MortalSqlite(Mortal, SqliteMetadata):
+    """In a database."""
 
 
 class MemoryConflicts(ConflictStore):
@@ -101,10 +116,12 @@ def _drain(reader: Reader) -> bytes:
 
 
 class Desk:
-    """A desktop: its store, its metadata, what it displaced."""
+    """A desktop: its store, its metadata, what it displaced. folder: where databases go, None: it has none."""
 
-    def __init__(self, number: int, modes: bool) -> None:
-        self.number = number
+    meta: "MortalMetadata | MortalSqlite"
+
+    def __init__(self, number: int, modes: bool, folder: "Path | None") -> None:
+        self.number, self._folder = number, folder
         self.store = MemoryStore(modes=modes, store_id=b"desk%12d" % number)
         self.conflicts = MemoryConflicts()
         self.lives = 0
@@ -113,6 +130,11 @@ class Desk:
     def forget_everything(self) -> None:
         """The database is wiped; the folder stays."""
         self.lives += 1
+        if self._folder is not None:
+            database = Database(self._folder / f"desktop {self.number}" / f"life {self.lives}.db")
+            SqliteStore(database).open_replica("/folder", self.store.type, 2)
+            self.meta = MortalSqlite(database, "/folder", self.store.type)
+            return
         self.meta = MortalMetadata(new_replica_id(b"D%3d desktop%4d" % (self.number, self.lives), True), 2)
 
     def restart(self) -> None:
@@ -136,7 +158,12 @@ class Device:
 
 
 class World:
-    """Desktops D1.. and devices R1.., by name in `world["D1"]`."""
+    """Desktops D1.. and devices R1.., by name in `world["D1"]`.
+
+    sqlite: do desktops keep their metadata in a database? In memory they are faster.
+    """
+
+    sqlite = False
 
     def __init__(
         self,
@@ -149,7 +176,8 @@ class World:
         modes = modes or {}
         self.desktops, self.devices = desktops, devices
         self.names = desktops + devices
-        self.desks = {name: Desk(k, modes.get(name, True)) for k, name in enumerate(desktops)}
+        databases = folder if self.sqlite else None
+        self.desks = {name: Desk(k, modes.get(name, True), databases) for k, name in enumerate(desktops)}
         self.boards = {
             name: Device(k, modes.get(name, True), folder / name, batch_items) for k, name in enumerate(devices)
         }
@@ -162,6 +190,16 @@ class World:
         """Turn the clocks of all stores on."""
         for name in self.names:
             self[name].store.advance(seconds)
+
+    def clone(self, old: str, new: str) -> None:
+        """The card of one device is copied, store and state and all, into a second machine."""
+        source, target = self.boards[old], self.boards[new]
+        target.end.agent.close()
+        shutil.rmtree(target.end.folder)
+        shutil.copytree(source.end.folder, target.end.folder)
+        target.store.id, target.store.objects = source.store.id, dict(source.store.objects)
+        target.end.keys = dict(source.end.keys)
+        target.end.reopen()
 
     def forget(self, name: str) -> None:
         """Tombstone cleanup: after a scan every tombstone of this replica goes, however young."""

@@ -1,0 +1,162 @@
+"""Numbered vectors and traces that need faults or limits: TV-06, TV-08, CE-04, CE-09, CE-11, CE-14 and CE-18."""
+
+from pathlib import Path
+
+import pytest
+
+from cradle_protocol.errors import NO_ROOM
+from cradle_testing.worlds import PowerCut, World
+
+
+def test_tv06_crash_in_a_batch(tmp_path: Path) -> None:
+    """The data of a batch are in place, its metadata are not: sent again, nothing is a conflict, nothing an edit."""
+    w = World(tmp_path)
+    for k in range(3):
+        w["R1"].store.write(f"i{k}", b"%d" % k)
+    w["D1"].meta.crash_before_commit = 3
+    with pytest.raises(PowerCut):
+        w.sync("D1", "R1")
+    w["D1"].restart()
+    result = w.sync("D1", "R1")
+    assert result.conflicts == 0 and result.to_device.total() == 0
+    assert len(w["D1"].store.tree()) == 3 and not w.losers()
+    w.settle_and_check()
+
+
+def test_tv08_a_skipped_conflict_comes_again(tmp_path: Path) -> None:
+    w = World(tmp_path)
+    for name in ("i1", "i2"):
+        w["D1"].store.write(name, b"x")
+    w.sync("D1", "R1")
+    for name in ("D1", "R1"):
+        w[name].store.advance(10)
+    w["R1"].store.write("i1", b"xa")
+    w["R1"].store.write("i2", b"ya")
+    w["D1"].store.write("i1", b"xb")
+    result = w.sync("D1", "R1", policy="skip")
+    assert result.conflicts == 1
+    assert (w["D1"].store.read("i1"), w["R1"].store.read("i1")) == (b"xb", b"xa")
+    assert w["D1"].store.read("i2") == b"ya", "what is beside it goes on"
+    assert w.sync("D1", "R1", policy="skip").conflicts == 1
+    assert w.sync("D1", "R1", policy="device").conflicts == 1
+    assert w["D1"].store.read("i1") == w["R1"].store.read("i1") == b"xa"
+    assert w.losers() == [b"xb"]
+    w.settle_and_check()
+
+
+def test_ce04_a_tick_is_not_used_twice(tmp_path: Path) -> None:
+    """The device's power goes right after its change was sent; the next edit is another version, and arrives."""
+    w = World(tmp_path)
+    w["R1"].store.write("f", b"first")
+    w["R1"].store.sync()
+    w.sync("D1", "R1")
+    w["R1"].restart()
+    w["R1"].store.write("g", b"second")
+    w.sync("D1", "R1")
+    assert w["D1"].store.tree() == {"f": b"first", "g": b"second"}
+    w.settle_and_check()
+
+
+@pytest.mark.parametrize("side", ["D1", "R1"])
+def test_ce09_more_failing_items_than_the_bound(tmp_path: Path, side: str) -> None:
+    """Nothing is claimed that is not held; all arrive when the cause is gone."""
+    w = World(tmp_path, batch_items=7)
+    source = "R1" if side == "D1" else "D1"
+    for k in range(40):
+        w[source].store.write(f"f{k}", b"content %d" % k)
+        w[side].store.failing_writes[f"f{k}"] = NO_ROOM
+    w[source].store.write("good", b"good")
+    meta = w.desks["D1"].meta if side == "D1" else w.boards["R1"].end.agent.replicas["files"].meta()
+    meta.knowledge.limit = 5
+    for _ in range(2):
+        result = w.sync("D1", "R1")
+        assert len(result.skipped) == 40
+        assert w[side].store.tree() == {"good": b"good"}
+        for k in range(40):
+            other = w.boards["R1"].end.agent.replicas["files"].meta() if side == "D1" else w.desks["D1"].meta
+            item = next(item for item in other.items() if item.identity == f"f{k}")
+            version = item.versions[0][0], meta.key_of(other.replicas[item.versions[0][1]])
+            assert not meta.knowledge.knows(item.id, version)
+    w[side].store.failing_writes.clear()
+    w.sync("D1", "R1")
+    assert len(w[side].store.tree()) == 41
+    w.settle_and_check()
+
+
+def test_ce11_both_clones_edit(tmp_path: Path) -> None:
+    """A device's card is copied into a second one; both edit, with different desktops; then the desktops meet."""
+    w = World(tmp_path, desktops=("D1", "D2"), devices=("R1", "R2"))
+    for name in ("a", "b"):
+        w["R1"].store.write(name, b"common")
+    w.sync("D1", "R1")
+    w.sync("D2", "R1")
+    w.clone("R1", "R2")
+    for name, path in (("R1", "a"), ("R2", "b")):
+        w[name].store.advance(10)
+        w[name].store.write(path, b"edited on " + name.encode())
+    w.sync("D1", "R1")
+    result = w.sync("D2", "R2")
+    assert result.conflicts == 0 and result.to_device.total() == 0
+    ids = {board.end.agent.replicas["files"].meta().replicas[0] for board in w.boards.values()}
+    assert len(ids) == 2
+    w.settle()
+    for name in w.names:
+        assert w[name].store.tree() == {"a": b"edited on R1", "b": b"edited on R2"}
+    assert not w.losers()
+    w.settle_and_check()
+
+
+def test_ce14_two_desktops_resolve_the_same_conflict(tmp_path: Path) -> None:
+    """Independently, then they meet: the same content everywhere, the same loser, no third copy."""
+    w = World(tmp_path, desktops=("D1", "D2"), devices=("R1", "R2"))
+    w["D1"].store.write("f", b"base")
+    w.settle()
+    for name in ("R1", "R2"):
+        w[name].store.advance(10)
+        w[name].store.write("f", b"edited on " + name.encode())
+    w.sync("D1", "R1")
+    w.sync("D2", "R2")
+    w.sync("D1", "R2")
+    w.sync("D2", "R1")
+    w.settle()
+    winner = w["D1"].store.read("f")
+    assert {winner, *w.losers()} == {b"edited on R1", b"edited on R2"}
+    assert set(w["D2"].store.tree()) == {"f"}
+    w.settle_and_check()
+
+
+def test_ce18_a_conflict_store_that_is_full(tmp_path: Path) -> None:
+    """A loser that does not fit is not displaced: both versions stay where they were, and the reason is told."""
+    w = World(tmp_path)
+    w["D1"].store.write("f", b"base")
+    w.sync("D1", "R1")
+    for name in ("D1", "R1"):
+        w[name].store.advance(10)
+        w[name].store.write("f", b"edited on " + name.encode())
+    w.desks["D1"].conflicts.limit = 3
+    result = w.sync("D1", "R1")
+    assert [item for item, _ in result.skipped] == ["f"] and "room" in result.skipped[0][1]
+    assert w["D1"].store.read("f") == b"edited on D1" and w["R1"].store.read("f") == b"edited on R1"
+    w.desks["D1"].conflicts.limit = 1000
+    assert w.sync("D1", "R1").conflicts == 1
+    w.settle_and_check()
+
+
+def test_a_wiped_database_brings_back_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    """Equal files are found equal by hash; what either side has alone goes over; what both changed is a conflict."""
+    w = World(tmp_path)
+    for k in range(20):
+        w["D1"].store.write(f"f{k}", b"content %d" % k)
+    w.sync("D1", "R1")
+    w["D1"].store.delete("f1")
+    w["R1"].store.delete("f2")
+    w.sync("D1", "R1")
+    w["D1"].forget_everything()
+    w["D1"].store.advance(10)
+    w["D1"].store.write("f3", b"edited on D1")
+    w["R1"].store.write("new", b"on R1")
+    result = w.sync("D1", "R1")
+    assert result.conflicts == 1, "nobody knows any more which f3 came first"
+    assert "f1" not in w["D1"].store.tree() and "f2" not in w["R1"].store.tree()
+    assert {w["R1"].store.read("f3"), *w.losers()} == {b"edited on D1", b"content 3"}
+    w.settle_and_check()
