@@ -11,7 +11,7 @@ from cradle_desktop.settings import DAY, Bound
 from cradle_desktop.sync.report import TypeResult
 from cradle_desktop.undo.back import CHANGED_SINCE, NOT_KEPT, Outcome, take_back
 from cradle_desktop.undo.journal import Journal
-from cradle_protocol.errors import READ_ONLY
+from cradle_protocol.errors import READ_ONLY, UNREADABLE
 from cradle_testing.pair import Cut
 from cradle_testing.worlds import PowerCut, World
 from sync.test_mended_decisions import known_everywhere
@@ -110,6 +110,29 @@ def test_an_edit_of_the_same_size_since_is_seen(home: Home) -> None:
     home.sync()
     home.store.write("a", b"a3")
     assert home.undo().left == [("a", CHANGED_SINCE)] and home.store.read("a") == b"a3"
+
+
+def test_what_cannot_be_read_now_stays_kept(home: Home) -> None:
+    home.board.write("a", b"a2")
+    home.sync()
+    home.store.failing_reads["a"] = UNREADABLE
+    done = home.undo()
+    assert [identity for identity, _ in done.left] == ["a"] and done.left[0][1] != NOT_KEPT
+    home.store.failing_reads.clear()
+    assert home.undo().restored == ["a"] and home.store.read("a") == b"a1"
+
+
+def test_two_equal_contents_and_empty_ones_come_back(home: Home) -> None:
+    for name in ("e1", "e2"):
+        home.store.write(name, b"")
+    for name in ("s1", "s2"):
+        home.store.write(name, b"same")
+    home.sync()
+    before = home.store.tree()
+    for name in ("e1", "e2", "s1", "s2"):
+        home.board.delete(name)
+    home.sync()
+    assert home.undo().left == [] and home.store.tree() == before and not home.store.stages
 
 
 def test_directories_and_modes(tmp_path: Path, home: Home) -> None:

@@ -164,27 +164,27 @@ def _install(
     conflicts: ConflictStore, identity: str, value: bytes, units: "list[bytes]", store: ObjectStore,
     expected: "bytes | None",
 ) -> None:  # fmt: skip
-    """Install a kept content."""
+    """Stage a kept content and install it, all or nothing."""
     name = _STAGE + digest_of(value).hex()[:_STAGE_DIGITS]
-    install_content(store, identity, name, conflicts.contents.open(digest_of(value)), [value, *units], expected)
+    try:
+        stage_content(store, name, conflicts.contents.open(digest_of(value)), flush=True)
+        store.install(identity, name, [value, *units], expected)
+    finally:
+        store.unstage(name)
 
 
-def install_content(
-    store: ObjectStore, identity: str, name: str, reader: Reader, values: "list[bytes]", expected: "bytes | None"
-) -> None:
-    """Stage a content under this name and install it, all or nothing. Closes the reader."""
+def stage_content(store: ObjectStore, name: str, reader: Reader, flush: bool) -> None:
+    """Stage a whole content under this name, and close the reader. flush: at once durable, else with the next sync."""
     writer = store.stage(name)
     try:
         buffer = memoryview(bytearray(_PIECE))
         while n := reader.read_into(buffer):
             writer.write(buffer[:n])
-        writer.flush()
-        writer.close()
-        store.install(identity, name, values, expected)
+        if flush:
+            writer.flush()
     finally:
         reader.close()
         writer.close()
-        store.unstage(name)
 
 
 def _beside(conflicts: ConflictStore, conflict: Conflict, store: ObjectStore) -> str:

@@ -5,7 +5,7 @@ back.
 """
 
 from cradle_desktop.conflict.contents import BytesReader, Contents
-from cradle_desktop.conflict.resolve import install_content
+from cradle_desktop.conflict.resolve import stage_content
 from cradle_desktop.undo.journal import UNDO, Act, Former, Journal
 from cradle_protocol.errors import UNREADABLE
 from cradle_protocol.provider.store import Reader, StoreError
@@ -50,11 +50,37 @@ class _Back:
     def __init__(self, journal: Journal, contents: Contents, act: Act) -> None:
         self.journal, self.store, self.contents = journal, journal.store, contents
         self.outcome = Outcome(act)
+        self._stamps: dict[str, bytes | None] = {}  # of what is as it was left
+        self._staged: dict[str, str] = {}
         self._done: list[Former] = []
         self._hashed: list[Former] = []
 
     def run(self) -> Outcome:
         ready = [former for former in _in_order(self.journal.formers(self.outcome.act)) if self._possible(former)]
+        try:
+            ready = [former for former in ready if self._stage(former)]
+            self.store.sync()  # contents are durable before anything shows them
+            self._restore_all(ready)
+        finally:
+            for name in self._staged.values():
+                self.store.unstage(name)
+        self.journal.taken_back(self.outcome.act, self._done)
+        return self.outcome
+
+    def _stage(self, former: Former) -> bool:
+        """Make the former content ready, where there is one. False: that was not possible."""
+        old = former.old
+        if old is None or not is_file(old[0]) or _same_content(former):
+            return True
+        name = self._staged[former.identity] = f"{_STAGE}{len(self._staged):x}"
+        try:
+            stage_content(self.store, name, self._open(old[0], former.name), flush=False)
+        except StoreError as error:
+            return self._leave(former, error.text)
+        return True
+
+    def _restore_all(self, ready: "list[Former]") -> None:
+        """Note what makes way, then put everything back."""
         again = [Former(former.identity, former.new, former.old) for former in ready]
         if again:
             self.journal.note(UNDO, again, set())
@@ -65,8 +91,6 @@ class _Back:
             self.journal.forget(failed)
         if self._hashed:
             self.journal.note(UNDO, self._hashed, set())
-        self.journal.taken_back(self.outcome.act, self._done)
-        return self.outcome
 
     def _leave(self, former: Former, reason: str) -> bool:
         self.outcome.left.append((former.identity, reason))
@@ -75,15 +99,21 @@ class _Back:
     def _possible(self, former: Former) -> bool:
         """Is it as it was left, and is what it was still here?"""
         try:
-            if not self._as_left(former, self.store.stamp(former.identity)):
+            stamp = self._stamps[former.identity] = self.store.stamp(former.identity)
+            if not self._as_left(former, stamp):
                 return self._leave(former, CHANGED_SINCE)
-            if former.old is not None and not _same_content(former):
-                self._open(former.old[0], former.name).close()
         except StoreError as error:
-            if error.status == UNREADABLE:
-                self._done.append(former)  # it never comes back: nobody is told of it twice
-                return self._leave(former, NOT_KEPT)
             return self._leave(former, error.text)
+        return self._is_kept(former)
+
+    def _is_kept(self, former: Former) -> bool:
+        if former.old is None or _same_content(former):
+            return True
+        try:
+            self._open(former.old[0], former.name).close()
+        except StoreError:
+            self._done.append(former)  # it never comes back: nobody is told of it twice
+            return self._leave(former, NOT_KEPT)
         return True
 
     def _as_left(self, former: Former, stamp: "bytes | None") -> bool:
@@ -111,7 +141,7 @@ class _Back:
         """Make the object what it was. False if it was left alone."""
         try:
             stamp = self.store.stamp(former.identity)
-            if not self._as_left(former, stamp):
+            if stamp != self._stamps[former.identity]:
                 return self._leave(former, CHANGED_SINCE)
             self.store.keep_next(self.journal.name_of(former.identity))
             self._put(former, stamp)
@@ -138,8 +168,7 @@ class _Back:
             if stamp is not None:
                 self.store.remove(former.identity, stamp)
         elif is_file(old[0]) and not _same_content(former):
-            name = _STAGE + (former.name or digest_of(old[0]).hex()[:32] or "0")
-            install_content(self.store, former.identity, name, self._open(old[0], former.name), old, stamp)
+            self.store.install(former.identity, self._staged[former.identity], old, stamp)
         elif old[0] == DIRECTORY and not _same_content(former):
             self.store.install(former.identity, None, old, stamp)
         else:

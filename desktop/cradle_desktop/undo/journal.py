@@ -80,11 +80,12 @@ class Journal:
     def note(self, kind: str, formers: "list[Former]", kept_elsewhere: "set[str]") -> None:
         """Note what is about to be displaced; durable when this returns. Gives each a name, but for the identities
         whose content is kept elsewhere. What one act displaces twice is kept as it was at first."""
-        fresh = []
+        fresh, again = [], []
         for former in formers:
             first = self._noted.get(former.identity)
             if first is not None:
                 first.new = former.new
+                again.append((_packed(former.new), self._act, former.identity))
             else:
                 former.size = size_of(former.old[0]) if former.old and self._moves_content(former) else 0
                 former.name = "" if former.identity in kept_elsewhere or not former.size else self._name()
@@ -98,7 +99,6 @@ class Journal:
                 self._act = number or 0
             rows = [(self._act, f.identity, _packed(f.old), _packed(f.new), f.name) for f in fresh]
             connection.executemany(_INSERT, rows)
-            again = [(_packed(f.new), self._act, f.identity) for f in formers if f not in fresh]
             connection.executemany("UPDATE former SET new = ? WHERE act = ? AND identity = ?", again)
         self._noted.update((former.identity, former) for former in fresh)
 
