@@ -58,6 +58,8 @@ def main(arguments: Namespace, output: Output) -> int:
             open_listener(address, state) as listener,
         ):
             print(f"listening {listener.address}", flush=True)
+            if address.scheme == "serial" and not os.path.exists(address.path):
+                output.say(f"{address.path} is not there; waiting until it is")
             offer_code(agent, code, address, output)
             Server(agent, stopper).run(listener, many=address.scheme in ("tcp", "loop"))
     output.say(f"{name} has ended")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cradle_hardware.emulated import EmulatedLine, Line
-from loopback.rig import Agent, Desktop, Pair
+from loopback.rig import Agent, Desktop, Pair, wait_until
 
 FAST = 4_000_000  # bit a second: as fast as ports on pseudo terminals can be told to be
 
@@ -178,3 +178,12 @@ def test_a_prompt_is_no_agent(tmp_path: Path, desktop: Desktop) -> None:
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_an_agent_waits_for_its_port(tmp_path: Path, desktop: Desktop) -> None:
+    with Agent(tmp_path / "device", f"serial:{tmp_path / 'late'}") as agent:
+        wait_until(lambda: "is not there; waiting until it is" in agent.log())
+        (tmp_path / "line").mkdir()
+        with EmulatedLine(Line(baud=FAST, seed=1), tmp_path / "line") as line:
+            (tmp_path / "late").symlink_to(line.device_address.removeprefix("serial:").partition("?")[0])
+            desktop.run("pair", line.desktop_address, "--name", "porch")
