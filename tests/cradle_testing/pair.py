@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cradle_desktop.connection import Connection
+from cradle_desktop.errors import LinkGone
 from cradle_desktop.pump import StreamPump
 from cradle_device import host_apply
 from cradle_device.agent import Agent, Limits
@@ -31,8 +32,11 @@ REPLICAS = 255
 UNCUT = 1 << 60  # bytes that no test moves
 
 
-class Cut(Exception):
-    """The link was cut here, as the test wanted."""
+class Cut(LinkGone):
+    """The link was cut here, as the test wanted. To the engine it is what any lost link is."""
+
+    def __init__(self, text: str = "the link was cut") -> None:
+        super().__init__(text)
 
 
 class AgentEnd:

@@ -15,7 +15,7 @@ from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.values import digest_of, file_value
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages.records import COMMIT_ELEMENT, data_head, encode_apply_change, encode_begin
-from cradle_testing.worlds import PowerCut, World
+from cradle_testing.worlds import Cut, PowerCut, World
 
 NAMES = [f"file {n}" for n in range(9)]
 
@@ -174,3 +174,15 @@ def test_a_hash_that_is_given_up_leaves_no_thread() -> None:
         thread = running._thread
         running.update(memoryview(bytes(1000)))
     assert thread is not None and not thread.is_alive()
+
+
+def test_a_first_sync_that_is_cut_goes_on_in_the_middle_of_a_content(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    content = os.urandom(200_000)
+    world["D1"].store.write("large", content)
+    with pytest.raises(Cut):
+        world.sync("D1", "R1", cut_after=150_000)
+    world["D1"].restart()
+    result = world.sync("D1", "R1")
+    assert 0 < result.resumed_bytes < len(content)
+    assert world["R1"].store.tree() == {"large": content}
