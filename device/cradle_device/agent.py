@@ -61,7 +61,7 @@ class Limits:
         self.reply_part, self.joined, self.replicas = reply_part, joined, replicas
 
 
-BOARD = Limits(2048, 4, 4, 65536, 2048, 8192, 64)
+BOARD = Limits(2048, 4, 4, 65536, 1024, 8192, 64)
 HOST = Limits(1 << 20, 8, 1024, 8 << 20, 256 << 10, 4 << 20, 4096)
 
 

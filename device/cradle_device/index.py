@@ -32,7 +32,7 @@ _RACY = 0x10
 _CRC_PART = 0x0F
 
 # Bytes of a page: a small piece of heap on a board, a short move of memory elsewhere.
-_PAGE = 256 if MICROPYTHON else 4096
+_PAGE = 512 if MICROPYTHON else 4096
 # A neighbour takes a share while it has this much room; less is not worth the move.
 _WORTH = _PAGE // 4
 

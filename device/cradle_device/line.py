@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cradle_protocol.compat import Bytes
 
 # Frames in flight and their length: 2 KiB fill a line of 115200 baud for 180 ms, and cost a board twice that.
-_WINDOW, _INFO = (4, 512) if MICROPYTHON else (64, 2048)
+_WINDOW, _INFO, _SEND = (4, 512, 1024) if MICROPYTHON else (64, 2048, 0)
 _READ = 512 if MICROPYTHON else 16384
 
 
@@ -31,7 +31,7 @@ class LineService(Service):
     def __init__(self, agent: "Agent", link: "Link", errors: "Any") -> None:
         super().__init__(agent, link, errors)
         repl = getattr(link, "repl", False)
-        self._machine = LinkMachine(False, LinkConfig(_WINDOW, _INFO, repl=repl))
+        self._machine = LinkMachine(False, LinkConfig(_WINDOW, _INFO, send=_SEND, repl=repl))
         self._stalls = getattr(link, "stalls", False)
         self._input = memoryview(bytearray(_READ))
         self._frame: "Bytes" = b""  # being written
