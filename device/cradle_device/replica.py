@@ -89,6 +89,12 @@ class Replica:
             self._recovered = True
         return meta
 
+    def check_epoch(self, known: int) -> None:
+        """A partner has seen a later tick: this state was set back, and its next ticks are not to be used twice."""
+        meta = self.settled()
+        if meta.tick < known:
+            meta.renew(_fresh_id())
+
     def _tell_clock(self, meta: LogMetadata) -> None:
         """A store that asks is told the highest time seen here: a clock below it was set back, or never set."""
         if not hasattr(self.store, "highest"):

@@ -124,6 +124,8 @@ def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) 
     yield from _hold(talk, replica)
     preview = asked.flags & c.PREVIEW != 0
     yield WORK if preview else FLASH
+    if not preview:
+        replica.check_epoch(asked.known)
     meta, scan = replica.look() if preview else (replica.meta(), replica.scan())
     channel = talk.channels[number] = Channel(number, replica, meta, preview)
     if not preview:

@@ -26,12 +26,14 @@ from cradle_protocol.sync.recover import recover
 from cradle_protocol.sync.values import is_file
 from cradle_protocol.sync.version import new_replica_id
 from cradle_testing.pair import AgentEnd, Cut, PairPump
-from cradle_testing.stores import MemoryStore
+from cradle_testing.stores import MemoryStore, Stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.ancestors import Ancestors
     from cradle_desktop.sync.report import Direction, OpenJournal, Policy
+
+Backup = tuple[Path, dict[str, Stored]]
 
 __all__ = ["Cut", "PowerCut", "World"]
 
@@ -115,6 +117,16 @@ def _drain(reader: Reader) -> bytes:
     return bytes(out)
 
 
+class Notes(Observer):
+    """Keeps the sentences for the user."""
+
+    def __init__(self, notes: "list[str]") -> None:
+        self._notes = notes
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
+
+
 class Desk:
     """A desktop: its store, its metadata, what it displaced. folder: where databases go, None: it has none."""
 
@@ -182,6 +194,7 @@ class World:
             name: Device(k, modes.get(name, True), folder / name, batch_items) for k, name in enumerate(devices)
         }
         self.content_bytes = 0  # of contents that crossed the link
+        self.notes: list[str] = []  # what a user was told
 
     def __getitem__(self, name: str) -> "Desk | Device":
         return self.desks[name] if name in self.desks else self.boards[name]
@@ -194,12 +207,23 @@ class World:
     def clone(self, old: str, new: str) -> None:
         """The card of one device is copied, store and state and all, into a second machine."""
         source, target = self.boards[old], self.boards[new]
-        target.end.agent.close()
-        shutil.rmtree(target.end.folder)
-        shutil.copytree(source.end.folder, target.end.folder)
-        target.store.id, target.store.objects = source.store.id, dict(source.store.objects)
-        target.end.keys = dict(source.end.keys)
-        target.end.reopen()
+        target.store.id, target.end.keys = source.store.id, dict(source.end.keys)
+        self.put_back(new, (source.end.folder, dict(source.store.objects)))
+
+    def save(self, name: str, folder: Path) -> Backup:
+        """A backup of a device, store and state."""
+        board = self.boards[name]
+        shutil.copytree(board.end.folder, folder)
+        return folder, dict(board.store.objects)
+
+    def put_back(self, name: str, backup: Backup) -> None:
+        """A device gets store and state from a backup."""
+        board = self.boards[name]
+        board.end.agent.close()
+        shutil.rmtree(board.end.folder)
+        shutil.copytree(backup[0], board.end.folder)
+        board.store.objects = dict(backup[1])
+        board.end.reopen()
 
     def forget(self, name: str) -> None:
         """Tombstone cleanup: after a scan every tombstone of this replica goes, however young."""
@@ -248,7 +272,7 @@ class World:
         options.ancestors, options.revert = ancestors, revert
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
-            return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Observer(), journal)
+            return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Notes(self.notes), journal)
         finally:
             self.content_bytes += pump.contents.count
             pump.end_session()

@@ -288,7 +288,7 @@ class Hand:
     def open(self, preview=False):
         """Open `files`; the reply. Our replica gets a key, `self.mine`, unless it is a preview."""
         flags = c.PREVIEW if preview else 0
-        reply = self.joined(c.SYNC_OPEN, m.SyncOpen(flags, "files", REPLICA).to_bytes())
+        reply = self.joined(c.SYNC_OPEN, m.SyncOpen(flags, "files", REPLICA, 0).to_bytes())
         self.opened = opened = m.SyncOpenReply.from_bytes(reply)
         self.channel = opened.channel
         self.theirs = Knowledge.from_bytes(opened.knowledge)

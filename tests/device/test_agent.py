@@ -326,7 +326,7 @@ def test_wrong_order_is_named_and_the_session_goes_on():
     begin = records.encode_begin(LOWEST, HIGHEST, True)
     assert status_of(hand.ask, c.APPLY, begin + records.COMMIT_ELEMENT) == BAD_MESSAGE
     assert status_of(hand.ask, c.CHANGES, m.Changes(9, 1, LOWEST, Knowledge().to_bytes()).to_bytes()) == BAD_MESSAGE
-    assert status_of(hand.ask, c.SYNC_OPEN, m.SyncOpen(0, "stamps", REPLICA).to_bytes()) == NO_TYPE
+    assert status_of(hand.ask, c.SYNC_OPEN, m.SyncOpen(0, "stamps", REPLICA, 0).to_bytes()) == NO_TYPE
     assert status_of(hand.ask, c.FETCH, b"\xff\xff") == BAD_MESSAGE
     hand.open()
     made = everything({hand.mine: 1000})

@@ -154,7 +154,7 @@ def test_a_desktop_begins_anew_while_the_line_is_being_silenced() -> None:
     agent = make_agent("silenced", filled())
     wire = Wire(True)
     hand = LineHand(agent, wire)
-    hand.session.request(c.SYNC_OPEN, m.SyncOpen(0, "files", REPLICA).to_bytes())
+    hand.session.request(c.SYNC_OPEN, m.SyncOpen(0, "files", REPLICA, 0).to_bytes())
     while not hand.service._flash:
         hand.turn()
     wire.to_device = wire.to_desktop = b""

@@ -7,6 +7,11 @@ import pytest
 from cradle_protocol.errors import NO_ROOM
 from cradle_testing.worlds import PowerCut, World
 
+SET_BACK = (
+    "was set back to an earlier state, perhaps from a backup: it goes on as a new replica, and what it has missed is "
+    "sent again"
+)
+
 
 def test_tv06_crash_in_a_batch(tmp_path: Path) -> None:
     """The data of a batch are in place, its metadata are not: sent again, nothing is a conflict, nothing an edit."""
@@ -103,6 +108,34 @@ def test_ce11_both_clones_edit(tmp_path: Path) -> None:
     for name in w.names:
         assert w[name].store.tree() == {"a": b"edited on R1", "b": b"edited on R2"}
     assert not w.losers()
+    w.settle_and_check()
+
+
+def test_a_device_that_was_set_back_loses_no_edit(tmp_path: Path) -> None:
+    """Store and state come from a backup; the edits after it are not taken for those that the desktop knows."""
+    w = World(tmp_path / "world", desktops=("D1", "D2"))
+    w["R1"].store.write("a", b"old a")
+    w["R1"].store.write("b", b"old b")
+    w.sync("D1", "R1")
+    w.sync("D2", "R1")
+    backup = w.save("R1", tmp_path / "backup")
+    for k in range(4):
+        w["R1"].store.advance(10)
+        w["R1"].store.write("a", b"new a %d" % k)
+        w.sync("D1", "R1")
+    w.put_back("R1", backup)
+    w["R1"].store.advance(100)
+    w["R1"].store.write("b", b"edited after the backup")
+    w["R1"].store.write("c", b"made after the backup")
+    before = w.boards["R1"].end.agent.replicas["files"].meta().replicas[0]
+    result = w.sync("D1", "R1")
+    assert w.notes == [f"R1 {SET_BACK}"]
+    assert result.conflicts == 0
+    assert w.boards["R1"].end.agent.replicas["files"].meta().replicas[0] != before
+    expected = {"a": b"new a 3", "b": b"edited after the backup", "c": b"made after the backup"}
+    assert w["D1"].store.tree() == w["R1"].store.tree() == expected
+    w.sync("D1", "R1")
+    assert len(w.notes) == 1
     w.settle_and_check()
 
 

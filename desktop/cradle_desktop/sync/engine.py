@@ -41,6 +41,11 @@ def synchronize(
     scan = detect(store, meta, hold=True)
     scan.skipped = worth_telling(scan.skipped, store.type, meta)
     remote.finish()
+    if remote.set_back:
+        observer.note(
+            f"{remote.name} was set back to an earlier state, perhaps from a backup: it goes on as a new replica, and "
+            "what it has missed is sent again"
+        )
     if _nothing_moved(meta, remote, scan):
         result = TypeResult(store.type)
         conflicts.waiting(options.partner, store.type, [])

@@ -77,7 +77,9 @@ class RemoteReplica:
         self.limits = connection.peer
         self.name, self.type = connection.peer.name, type_name
         flags = c.PREVIEW if preview else 0
-        body = SyncOpen(flags, type_name, meta.replicas[0]).to_bytes()
+        self._expected = next((one[2] for one in connection.peer.types if one[0] == type_name), b"")
+        self._seen = _newest(meta, self._expected)
+        body = SyncOpen(flags, type_name, meta.replicas[0], self._seen).to_bytes()
         self._opening = connection.start(c.SYNC_OPEN, body)
         self.shown: dict[bytes, Change] = {}
 
@@ -87,6 +89,7 @@ class RemoteReplica:
         reply = SyncOpenReply.from_bytes(b"".join(parts))
         self.channel, self.store_id, self.objects = reply.channel, reply.store_id, reply.objects
         self.replica_id = reply.replica_id
+        self.set_back = self._seen > 0 and self.replica_id != self._expected
         self.skipped = worth_telling([(path, status) for status, path in reply.skipped], self.type, self.meta)
         self.holds_mode = bool(reply.flags & c.UNITS_MODE)
         self._ours = [self.meta.key_of(replica) for replica in reply.replicas]
@@ -233,6 +236,14 @@ class RemoteReplica:
     def close(self) -> None:
         """Close the channel."""
         self.connection.call(c.SYNC_CLOSE, SyncClose(self.channel).to_bytes())
+
+
+def _newest(meta: Metadata, replica: bytes) -> int:
+    """The newest tick of another replica that is known here."""
+    if replica not in meta.replicas:
+        return 0
+    key, known = meta.replicas.index(replica), meta.knowledge
+    return max(vector.get(key, 0) for vector in [*known.vectors, *known.exceptions.values()])
 
 
 def worth_telling(skipped: list[tuple[str, int]], type_name: str, meta: Metadata) -> list[tuple[str, int]]:

@@ -19,7 +19,8 @@ class SyncOpen(Message):
     flags: int  # PREVIEW
     type: str
     desktop_replica: bytes  # 16 bytes
-    FIELDS = (("flags", U8), ("type", STRING), ("desktop_replica", ID))
+    known: int  # the newest tick of the agent's replica that the desktop has seen: an agent behind it was set back
+    FIELDS = (("flags", U8), ("type", STRING), ("desktop_replica", ID), ("known", U32))
 
 
 class SyncOpenReply(Message):
