@@ -24,7 +24,6 @@ from cradle_protocol.errors import (
 )
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.change import Change
-from cradle_protocol.sync.forget import heed
 from cradle_protocol.sync.item import Link, item_id
 from cradle_protocol.sync.rules import KNOWN, TAKE, judge
 from cradle_protocol.sync.values import EQUAL, UNDECIDED, compare, digest_of, is_file, is_lazy, size_of, with_digest
@@ -143,8 +142,7 @@ class Batch:
         assert made is not None
         old = meta.get(change.id)
         mine = meta.knowledge.vector(change.id)
-        forgotten = meta.forgotten.vector(change.id)
-        verdict, new = judge(change, old, mine, made.vector(change.id), meta.replicas, forgotten)
+        verdict, new = judge(change, old, mine, made.vector(change.id), meta.replicas)
         if verdict == KNOWN:
             return Entry(None, old)
         if verdict != TAKE or new is None:
@@ -321,8 +319,9 @@ class Batch:
             skipped = [self.ids[k] for k in range(len(self.ids)) if self.entries[k].status]
             learned = meta.knowledge.learn(self.lower, self.upper, made, skipped)
             if learned and self.channel.forgotten is not None:
-                meta.forgotten.learn(self.lower, self.upper, self.channel.forgotten, skipped)
-                heed(meta, self.lower, self.upper)
+                from cradle_protocol.sync.forget import heed  # a board loads it when there is something to forget
+
+                heed(meta, self.channel.forgotten, self.lower, self.upper, skipped)
             meta.knowledge.raise_own(0, meta.tick)
 
     def failures(self) -> "list[tuple[int, int]]":

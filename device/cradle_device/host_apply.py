@@ -67,7 +67,6 @@ class HostBatch(Batch):
         self._close_writer()
         files = new_files(store)
         vector = vector_of(meta.knowledge, self.lower, self.upper)
-        forgotten = vector_of(meta.forgotten, self.lower, self.upper)
         last = self.ids[-1] if self.ids else b""
         try:
             for _ in range(min(_STRIDE, self._most - len(self.entries))):
@@ -80,7 +79,6 @@ class HostBatch(Batch):
                     or key >= len(meta.replicas)
                     or meta.get(i) is not None
                     or (meta.knowledge.vector(i) if vector is None else vector).get(key, 0) >= tick
-                    or (meta.forgotten.vector(i) if forgotten is None else forgotten).get(key, 0) >= tick
                     or not self._fits(new.size)
                 ):
                     break

@@ -89,7 +89,7 @@ class Replica:
             self._recovered = True
         return meta
 
-    def check_epoch(self, known: int) -> None:
+    def check_tick(self, known: int) -> None:
         """A partner has seen a later tick: this state was set back, and its next ticks are not to be used twice."""
         meta = self.settled()
         if meta.tick < known:

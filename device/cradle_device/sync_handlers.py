@@ -125,7 +125,7 @@ def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) 
     preview = asked.flags & c.PREVIEW != 0
     yield WORK if preview else FLASH
     if not preview:
-        replica.check_epoch(asked.known)
+        replica.check_tick(asked.known)
     meta, scan = replica.look() if preview else (replica.meta(), replica.scan())
     channel = talk.channels[number] = Channel(number, replica, meta, preview)
     if not preview:

@@ -139,7 +139,7 @@ class Planner:
             return None
         if local is None:
             forgotten = self.target.forgotten[path]
-            gone = not change.dead and knows(forgotten, change.created)
+            gone = self.target.desktop and not change.dead and knows(forgotten, change.created)
             if gone and not all(made.get(replica, 0) >= tick for replica, tick in forgotten.items()):
                 return self._revive(path, change)
             return self._entry(path, change.copy())

@@ -8,13 +8,8 @@ import json
 
 from cradle_desktop.metadata.database import Database
 from cradle_protocol.sync.forget import forget, tombstones
-from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.version import knows_all
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cradle_protocol.sync.version import Vector
 
 # Seconds between two notes: the age of a tombstone is known to the day, and 90 of them are a few kilobytes.
 _DAY = 86400
@@ -38,7 +33,7 @@ class Horizons:
                 "SELECT noted, known FROM horizon WHERE replica = ? ORDER BY noted DESC", (replica,)
             ).fetchall()
             if not rows or now - rows[0][0] >= _DAY:
-                known = json.dumps(sorted(_everywhere(meta.knowledge).items()))
+                known = json.dumps(sorted(meta.knowledge.lowest().items()))
                 connection.execute("INSERT INTO horizon VALUES (?, ?, ?)", (replica, now, known))
         old = next(((noted, known) for noted, known in rows if now - noted >= age), None)
         if old is not None:
@@ -51,9 +46,3 @@ class Horizons:
             with self._database.transaction() as connection:
                 connection.execute("DELETE FROM horizon WHERE replica = ? AND noted <= ?", (replica, old[0]))
         return count
-
-
-def _everywhere(knowledge: Knowledge) -> "Vector":
-    """For every replica the tick that is held of all items."""
-    first, *rest = knowledge.vectors + list(knowledge.exceptions.values())
-    return {key: min([tick, *(vector.get(key, 0) for vector in rest)]) for key, tick in first.items()}

@@ -11,7 +11,7 @@ from cradle_desktop.sync.plan import CREATE, DELETE, METADATA, MODE, RENAME, UPD
 from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Answer, Lost, Outcome, Resolver
 from cradle_desktop.sync.revert import keep_ours, take_theirs
 from cradle_protocol.sync.change import Change, change_of
-from cradle_protocol.sync.forget import forget
+from cradle_protocol.sync.forget import edits_forgotten, forget
 from cradle_protocol.sync.item import IMPLIED, Item, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.overlay import Overlay
@@ -148,8 +148,12 @@ class Arrivals:
 
     def _judge(self, change: Change) -> tuple[int, Item | None]:
         mine, made = self.meta.knowledge.vector(change.id), self.made.vector(change.id)
-        forgotten = self.meta.forgotten.vector(change.id)
-        return judge(change, self.meta.get(change.id), mine, made, self.meta.replicas, forgotten)
+        local = self.meta.get(change.id)
+        verdict, item = judge(change, local, mine, made, self.meta.replicas)
+        anew = verdict == TAKE and (local is None or local.phantom())
+        if anew and edits_forgotten(change, self.meta.forgotten.vector(change.id), made):
+            return CLASH, None
+        return verdict, item
 
     def _unsure(self, change: Change, verdict: int) -> Item | None:
         """The local item, if the verdict depends on a content that was not hashed."""

@@ -5,13 +5,15 @@ that is in there has perhaps missed a delete, and is recovered by full enumerati
 """
 
 from cradle_protocol.sync.item import IMPLIED
-from cradle_protocol.sync.version import HIGHEST, LOWEST, join, knows_all
+from cradle_protocol.sync.version import HIGHEST, LOWEST, covers, join, knows, knows_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cradle_protocol.sync.change import Change
     from cradle_protocol.sync.item import Item
+    from cradle_protocol.sync.knowledge import Knowledge
     from cradle_protocol.sync.metadata import Metadata
     from cradle_protocol.sync.version import Vector
 
@@ -40,8 +42,17 @@ def forget(meta: "Metadata", ids: "list[bytes]") -> None:
             meta.forgotten.raise_own(key, tick)
 
 
-def heed(meta: "Metadata", lower: bytes, upper: bytes) -> None:
-    """Another's forgotten knowledge was learned for this range: drop the tombstones that it holds."""
+def edits_forgotten(change: "Change", forgotten: "Vector", made: "Vector") -> bool:
+    """Is this, for one who has no record of the item, an edit of what was deleted and forgotten?
+
+    Not if its sender knows all that was forgotten: then it was made after that.
+    """
+    return not change.dead and knows(forgotten, change.created) and not covers(made, forgotten)
+
+
+def heed(meta: "Metadata", forgotten: "Knowledge", lower: bytes, upper: bytes, skipped: "list[bytes]") -> None:
+    """Take over another's forgotten knowledge for a range that was learned, and drop the tombstones that it holds."""
+    meta.forgotten.learn(lower, upper, forgotten, skipped)
     gone = []
     for item in meta.items(lower):
         if item.id > upper:

@@ -7,7 +7,7 @@ local version is not in the sender's made-with knowledge, unit by unit; equal va
 
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.values import EQUAL, UNDECIDED, compare
-from cradle_protocol.sync.version import covers, greater, knows, knows_all, order
+from cradle_protocol.sync.version import greater, knows, knows_all, order
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,24 +20,16 @@ KNOWN, TAKE, CLASH, UNHASHED = 0, 1, 2, 3
 
 
 def judge(
-    change: "Change",
-    local: "Item | None",
-    mine: "Vector",
-    made: "Vector",
-    replicas: "list[bytes]",
-    forgotten: "Vector" = {},  # noqa: B006  never changed
+    change: "Change", local: "Item | None", mine: "Vector", made: "Vector", replicas: "list[bytes]"
 ) -> "tuple[int, Item | None]":
     """Judge one change. All keys are the caller's.
 
-    mine, forgotten  the caller's knowledge, and forgotten knowledge, of this id
-    made             the sender's made-with knowledge of it
+    mine  the caller's knowledge of this id; made  the sender's made-with knowledge of it
     Returns (verdict, the item as it becomes when the verdict is TAKE).
     """
     if knows_all(mine, change.versions):
         return KNOWN, None
     if local is None or local.phantom():
-        if not change.dead and knows(forgotten, change.created) and not covers(made, forgotten):
-            return CLASH, None  # an edit of what was deleted here, and forgotten
         return TAKE, arrived(change, local)
     seen = knows_all(made, local.versions)
     if change.dead and local.dead:

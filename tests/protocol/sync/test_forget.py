@@ -1,11 +1,10 @@
 """Cleanup of tombstones: what goes, what is remembered of it, and what a change of something forgotten is."""
 
 from cradle_protocol.sync.change import Change
-from cradle_protocol.sync.forget import forget, heed, tombstones
+from cradle_protocol.sync.forget import edits_forgotten, forget, heed, tombstones
 from cradle_protocol.sync.item import IMPLIED, Item, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.memory import MemoryMetadata
-from cradle_protocol.sync.rules import CLASH, TAKE, judge
 from cradle_protocol.sync.values import file_value
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 
@@ -64,19 +63,18 @@ def test_heeding_drops_what_another_has_forgotten() -> None:
     meta = replica(["x", "y"], ["z"])
     theirs = Knowledge()
     theirs.vectors = [{1: 1}]
-    meta.forgotten.learn(LOWEST, HIGHEST, theirs)
-    heed(meta, LOWEST, LOWEST)
+    heed(meta, theirs, LOWEST, LOWEST, [])
     assert meta.get(item_id("files", "x")) is not None, "it is not in the range"
-    heed(meta, LOWEST, HIGHEST)
+    heed(meta, theirs, LOWEST, HIGHEST, [])
     assert meta.get(item_id("files", "x")) is None and meta.get(item_id("files", "y")) is not None
 
 
-def test_a_change_of_what_was_forgotten_clashes_unless_its_sender_knows_that() -> None:
+def test_a_change_is_an_edit_of_what_was_forgotten_unless_its_sender_knows_that() -> None:
     values = [file_value(1), b"\x01\xa4"]
     change = Change(item_id("files", "x"), 0, "x", False, (1, 1), [(2, 2), (1, 1)], values)
     forgotten = {1: 5}
-    assert judge(change, None, {1: 5}, {1: 1, 2: 2}, [A, B], forgotten)[0] == CLASH
-    assert judge(change, None, {1: 5}, {1: 5, 2: 2}, [A, B], forgotten)[0] == TAKE
-    assert judge(change, None, {1: 5}, {1: 1, 2: 2}, [A, B], {1: 0})[0] == TAKE
+    assert edits_forgotten(change, forgotten, {1: 1, 2: 2})
+    assert not edits_forgotten(change, forgotten, {1: 5, 2: 2})
+    assert not edits_forgotten(change, {}, {1: 1, 2: 2})
     dead = Change(change.id, 0, "x", True, (1, 1), [(2, 2), (2, 2)], None)
-    assert judge(dead, None, {1: 5}, {1: 1, 2: 2}, [A, B], forgotten)[0] == TAKE
+    assert not edits_forgotten(dead, forgotten, {1: 1, 2: 2})
