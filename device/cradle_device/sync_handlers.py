@@ -30,8 +30,6 @@ from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.codec import RECORD, functions, least
 from cradle_protocol.wire.messages.records import encode_change, segment_head
 from cradle_protocol.wire.messages.sync import (
-    Ages,
-    AgesReply,
     Changes,
     ChangesEnd,
     Fetch,
@@ -422,18 +420,10 @@ def _hashed(talk: "Conversation", channel: Channel, item: "Item") -> "Generator[
 
 
 def ages(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
-    """Say how old contents are, if this clock can tell."""
-    _single(more)
-    asked = Ages.from_bytes(body)
-    channel = talk.channel(asked.channel)
-    if len(asked.oids) * 4 + 2 > talk.session.max_body():
-        raise RemoteError(LIMIT, "the answer to %d ages is longer than a message" % len(asked.oids))
-    answers = []
-    for oid in asked.oids:
-        item = channel.meta.by_oid(oid)
-        age = -1 if item is None or item.dead else channel.store.age(item.stamp)
-        answers.append(age if age >= 0 else c.AGE_UNKNOWN)
-    talk.session.reply(request, c.AGES_REPLY, AgesReply(answers).to_bytes())
+    """Say how old contents are."""
+    from cradle_device.ages import answer  # a board loads it when somebody asks
+
+    answer(talk, request, body, more)
     return
     yield WORK
 

@@ -1,0 +1,25 @@
+"""The answer to AGES: how old contents are, if this clock can tell. A file of its own: few desktops ever ask."""
+
+from cradle_protocol.errors import BAD_MESSAGE, LIMIT, RemoteError
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.messages.sync import Ages, AgesReply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_device.conversation import Conversation
+
+
+def answer(talk: "Conversation", request: int, body: memoryview, more: bool) -> None:
+    """Say how old contents are."""
+    if more:
+        raise RemoteError(BAD_MESSAGE, "this request does not come in parts")
+    asked = Ages.from_bytes(body)
+    channel = talk.channel(asked.channel)
+    if len(asked.oids) * 4 + 2 > talk.session.max_body():
+        raise RemoteError(LIMIT, "the answer to %d ages is longer than a message" % len(asked.oids))
+    answers = []
+    for oid in asked.oids:
+        item = channel.meta.by_oid(oid)
+        age = -1 if item is None or item.dead else channel.store.age(item.stamp)
+        answers.append(age if age >= 0 else c.AGE_UNKNOWN)
+    talk.session.reply(request, c.AGES_REPLY, AgesReply(answers).to_bytes())
