@@ -42,6 +42,14 @@ FOUND = {
             Sync("D2", "R3", size=1, up=Faults(stop=2)), Sync("D2", "R2"),
         ),
     ),
+    "what a device has forgotten is told to it with its name, whoever made it": Script(
+        ("D1", "D2"), ("R1", "R2"),
+        (
+            Edit("mkdir", "R2", "d"), Sync("D1", "R2", "device"), Edit("rm", "D1", "d"),
+            Edit("write", "R2", "d/a", "content 0002"), Sync("D1", "R1", "skip"), Edit("forget", "R1"),
+            Sync("D2", "R2", "skip"),
+        ),
+    ),
     "a directory that must live again does so after a cut, with nothing new to come": Script(
         ("D1", "D2"), ("R1", "R2"),
         (

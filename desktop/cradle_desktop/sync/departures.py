@@ -42,7 +42,7 @@ class Departures:
     def _depart(self, item: Item) -> Departure:
         vector = self.theirs.vector(item.id)
         has = knows(vector, item.created) or item.id in self.shown
-        named = not has or knows(self.forgotten.vector(item.id), item.created)  # it may have no record any more
+        named = not has or bool(self.forgotten.vector(item.id))  # it may have no record any more
         if item.id in self.waiting:
             return Departure(item, named, METADATA, False)
         if item.dead:
