@@ -7,7 +7,7 @@ It owns the state of one CRADLE_HOME and opens everything else for as long as on
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from functools import partial
+from functools import cached_property, partial
 
 from cradle_desktop.boundary import sentences
 from cradle_desktop.config import default_store, open_state, store_location
@@ -19,7 +19,7 @@ from cradle_desktop.opening import Ears, connect
 from cradle_desktop.partnership.identity import own_identity
 from cradle_desktop.partnership.registry import EnabledType, Partnership, Registry
 from cradle_desktop.providers.registry import UnknownType, create_store, open_store
-from cradle_desktop.settings import load
+from cradle_desktop.settings import Settings, load
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.wire import constants as c
@@ -76,13 +76,18 @@ class ServiceManager:
     def __exit__(self, *_: object) -> None:
         self._database.close()
 
+    @cached_property
+    def settings(self) -> Settings:
+        """What the user has set, read once. Raises StateError."""
+        return load()
+
     @property
     def conflicts(self) -> "ConflictStore":
         """The conflicts of this home, imported when somebody looks."""
         from cradle_desktop.conflict.store import ConflictStore
 
         with sentences():
-            return ConflictStore(self._database, bound=load().conflicts)
+            return ConflictStore(self._database, bound=self.settings.conflicts)
 
     # -- partners
 
@@ -262,7 +267,7 @@ class ServiceManager:
                     try:
                         keep = partial(self._journal, partner.name, one, journals)
                         results.append(synchronize(connection, one.store, one.meta, conflicts, options, observer, keep))
-                        Horizons(self._database).clean(one.meta, int(time.time()), load().delete_age)
+                        Horizons(self._database).clean(one.meta, int(time.time()), self.settings.delete_age)
                     except Guard as error:
                         raise MassDelete(str(error)) from error
         with sentences():
@@ -284,7 +289,7 @@ class ServiceManager:
 
         if not isinstance(one.store, KeepingStore):
             return None
-        opened.append(Journal(self._database, one.store, partner, one.enabled.location, load().undo))
+        opened.append(Journal(self._database, one.store, partner, one.enabled.location, self.settings.undo))
         return opened[-1]
 
     def undo(self, name: str, type_name: str | None) -> "list[tuple[str, Undone | None]]":

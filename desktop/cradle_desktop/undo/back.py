@@ -70,7 +70,7 @@ class _Back:
     def _stage(self, former: Former) -> bool:
         """Make the former content ready, where there is one. False: that was not possible."""
         old = former.old
-        if old is None or not is_file(old[0]) or _same_content(former):
+        if old is None or not is_file(old[0]) or former.same_content():
             return True
         name = self._staged[former.identity] = f"{_STAGE}{len(self._staged):x}"
         try:
@@ -107,7 +107,7 @@ class _Back:
         return self._is_kept(former)
 
     def _is_kept(self, former: Former) -> bool:
-        if former.old is None or _same_content(former):
+        if former.old is None or former.same_content():
             return True
         try:
             self._open(former.old[0], former.name).close()
@@ -167,16 +167,12 @@ class _Back:
         if old is None:
             if stamp is not None:
                 self.store.remove(former.identity, stamp)
-        elif is_file(old[0]) and not _same_content(former):
+        elif is_file(old[0]) and not former.same_content():
             self.store.install(former.identity, self._staged[former.identity], old, stamp)
-        elif old[0] == DIRECTORY and not _same_content(former):
+        elif old[0] == DIRECTORY and not former.same_content():
             self.store.install(former.identity, None, old, stamp)
         else:
             self.store.install(former.identity, None, old, stamp, content=False)
-
-
-def _same_content(former: Former) -> bool:
-    return former.old is not None and former.new is not None and former.old[0] == former.new[0]
 
 
 def _in_order(formers: "list[Former]") -> "list[Former]":
@@ -185,6 +181,3 @@ def _in_order(formers: "list[Former]") -> "list[Former]":
     coming = [former for former in formers if former.old is not None]
     coming.sort(key=lambda former: (former.old is None or former.old[0] != DIRECTORY, former.identity))
     return coming + sorted(going, key=lambda former: former.identity, reverse=True)
-
-
-__all__ = ["CHANGED_SINCE", "NOT_KEPT", "Outcome", "take_back"]

@@ -41,6 +41,10 @@ class Former:
     ) -> None:
         self.identity, self.old, self.new, self.name, self.size = identity, old, new, name, size
 
+    def same_content(self) -> bool:
+        """Was, or is, the content left as it was?"""
+        return self.old is not None and self.new is not None and self.old[0] == self.new[0]
+
 
 class Act:
     """One sync, or one undo. done: Unix seconds."""
@@ -87,7 +91,7 @@ class Journal:
                 first.new = former.new
                 again.append((_packed(former.new), self._act, former.identity))
             else:
-                former.size = size_of(former.old[0]) if former.old and self._moves_content(former) else 0
+                former.size = size_of(former.old[0]) if former.old and not former.same_content() else 0
                 former.name = "" if former.identity in kept_elsewhere or not former.size else self._name()
                 fresh.append(former)
         self._make_room(fresh)
@@ -101,10 +105,6 @@ class Journal:
             connection.executemany(_INSERT, rows)
             connection.executemany("UPDATE former SET new = ? WHERE act = ? AND identity = ?", again)
         self._noted.update((former.identity, former) for former in fresh)
-
-    @staticmethod
-    def _moves_content(former: Former) -> bool:
-        return former.new is None or former.old is None or former.new[0] != former.old[0]
 
     def _name(self) -> str:
         if not self._mark:
