@@ -231,10 +231,11 @@ class Planner:
         assert move is not None
         end, created, circle = self._chase(path, move)
         known = knows(target.knowledge[end], created)
-        if circle or (end not in target.items and known):
+        never = not known and not knows(self.made[end], created)
+        if circle or never or (end not in target.items and known):
             return self._revive(path, alive)
         if end not in target.items or not known:
-            return None
+            return None  # it is left out of this pass
         side = target.knowledge[path] if alive is local else self.made[path]
         # What was not made out of the moved object does not replace it.
         return self._carry(path, alive, move, end, side if alive.created == grave.created else {})

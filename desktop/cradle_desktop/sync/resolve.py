@@ -271,7 +271,9 @@ class Resolver:
         target = self.meta.get(target_id)
         known = knows(self.meta.knowledge.vector(target_id), target_created)
         deleter = "device" if editor == "desktop" else "desktop"
-        if cycle or (target is None and known):
+        # Where neither side has heard of the target nobody may ever bring it: who moved it can be lost, or be wiped.
+        never = not known and not knows(self.made.vector(target_id), target_created)
+        if cycle or never or (target is None and known):
             return self._plain_revival(alive, deleter)
         if target is None or target.phantom() or not known:
             return Outcome(waits=True)
