@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cradle_protocol.sync.version import Version
 
 # The elements as `records` declares them, in the form in which most of them come.
-_CHANGE = struct.Struct(">BBIH")  # tag, flags, object id, length of the identity
+_CHANGE = struct.Struct(">BBH")  # tag, flags, length of the identity
 _VERSION = struct.Struct(">HIBB")  # key, tick, number of values, length of the first one
 _DATA = struct.Struct(">BBHBBH")  # content, then tag, index, flags, length in 8 and 16 bits
 _UNITS = 2
@@ -100,7 +100,7 @@ def _new_file(view: memoryview, at: int, object_type: str) -> "tuple[Newcomer, V
 
     Raises _NotPlain, and what structs and slices raise that go beyond the end.
     """
-    tag, flags, _, length = _CHANGE.unpack_from(view, at)
+    tag, flags, length = _CHANGE.unpack_from(view, at)
     name = at + _CHANGE.size
     middle = name + length
     key, tick, count, width = _VERSION.unpack_from(view, middle)

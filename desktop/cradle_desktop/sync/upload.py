@@ -24,7 +24,7 @@ _FLAGS_AT = 3  # where the flags of a DATA element are
 COPY_BELOW = 32 << 10
 
 # The elements as `records` declares them, in the form in which nearly all of a first sync comes; see `_new_file`.
-_CHANGE = Struct(">BBIH").pack  # tag, flags, object id, length of the identity
+_CHANGE = Struct(">BBH").pack  # tag, flags, length of the identity
 _VERSION = Struct(">HIB").pack  # key, tick, number of values
 _LENGTHS = [bytes((length,)) for length in range(256)]
 _DATA = Struct(">BBHBBH").pack  # content; tag, index, flags, length in 8 and 16 bits
@@ -96,7 +96,7 @@ class Upload:
         if item.link is not None or item.versions.count(version) != len(item.versions):
             return b""
         name = item.identity.encode()
-        parts = [_CHANGE(c.CHANGE, _NEW, item.oid, len(name)), name]
+        parts = [_CHANGE(c.CHANGE, _NEW, len(name)), name]
         parts.append(_VERSION(self._keys[version[1]], version[0], len(item.values)))
         for value in item.values:
             parts += _LENGTHS[len(value)], value

@@ -86,10 +86,11 @@ NOTICE_CONSOLE = const(0x32)
 # Change record flags
 DEAD = const(1)  # a tombstone
 IDENTITY = const(2)  # the identity follows; else the item id, which the receiver has met before
-CREATED = const(4)  # the creation version follows; else it is the first unit's version
+CREATED = const(4)  # the creation version follows; else it is the smallest of the versions
 SPREAD = const(8)  # one version per unit; else one for all
 LINK = const(16)  # a move: where it went, or came from
 VALUES = const(32)  # the units' values follow
+OID = const(128)  # the sender's number for the object follows, by which its content may be asked for
 
 # Elements of APPLY
 BEGIN = const(0)

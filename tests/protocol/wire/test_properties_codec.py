@@ -124,12 +124,13 @@ def test_changes_come_back(
     versions = data.draw(st.lists(version, min_size=units, max_size=units) | version.map(lambda v: [v] * units))
     values = None if dead else data.draw(st.lists(st.binary(max_size=255), min_size=units, max_size=units))
     change = Change((item, oid, identity, dead, created, versions, values, link))
-    facts = (None if identity is not None else item, oid, identity, dead, created, versions, values, link)
+    name, rest = None if identity is not None else item, (identity, dead, created, versions, values, link)
     octets = records.encode_change(change)
+    facts = (name, 0 if dead else oid, *rest)
     assert records.decode_change(b"?" + octets, 1, units) == (facts, len(octets) + 1)
     element = records.encode_apply_change(change, content, 77)
     offset = 77 if content == c.CONTENT_RESUME else None
-    assert records.decode_apply(element, 0, units) == (c.CHANGE, (facts, content, offset), len(element))
+    assert records.decode_apply(element, 0, units) == (c.CHANGE, ((name, 0, *rest), content, offset), len(element))
 
 
 @given(st.binary(max_size=100))

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 CHANGE_FIELDS = (
     ("flags", U8),
-    ("oid", U32),
+    ("oid", when(0, c.OID, U32)),
     ("name", when(0, c.IDENTITY, STRING, ID)),
     ("versions", when(0, c.SPREAD, list_of(U8, ("version", VERSION)), VERSION)),
     ("created", when(0, c.CREATED, VERSION)),
@@ -91,9 +91,9 @@ _TAG_CHANGE = b"\x01"
 COMMIT_ELEMENT = b"\x03"
 
 
-def _record(change: "ChangeLike") -> "tuple[Any, ...]":
-    """The values of CHANGE_FIELDS that say this change in the fewest bytes."""
-    flags, versions = (c.DEAD if change.dead else 0), change.versions
+def _record(change: "ChangeLike", oid: int) -> "tuple[Any, ...]":
+    """The values of CHANGE_FIELDS that say this change in the fewest bytes; oid 0 is left out."""
+    flags, versions = (c.DEAD if change.dead else 0) | (c.OID if oid else 0), change.versions
     name: "str | bytes" = change.id
     if change.identity is not None:
         flags, name = flags | c.IDENTITY, change.identity
@@ -102,14 +102,14 @@ def _record(change: "ChangeLike") -> "tuple[Any, ...]":
         if version != stamp:
             flags, stamp = flags | c.SPREAD, versions
             break
-    if change.created != versions[0]:
+    if change.created != min(versions):
         flags |= c.CREATED
     if change.values is not None:
         flags |= c.VALUES
     link = None
     if change.link is not None:
         flags, link = flags | c.LINK, (change.link.id, change.link.created, change.link.base)
-    return flags, change.oid, name, stamp, change.created, change.values, link
+    return flags, oid, name, stamp, change.created, change.values, link
 
 
 def _facts(values: "Sequence[Any]", units: int) -> "tuple[Any, ...]":
@@ -123,12 +123,12 @@ def _facts(values: "Sequence[Any]", units: int) -> "tuple[Any, ...]":
     identity = name if flags & c.IDENTITY else None
     item_id = None if flags & c.IDENTITY else name
     dead = flags & c.DEAD != 0
-    return item_id, oid, identity, dead, created or versions[0], versions, unit_values, link
+    return item_id, oid or 0, identity, dead, created or min(versions), versions, unit_values, link
 
 
 def encode_change(change: "ChangeLike") -> bytes:
-    """The record of one change."""
-    return _encode_change(_record(change))
+    """The record of one change. A living one has its object id: its content can be asked for."""
+    return _encode_change(_record(change, 0 if change.dead else change.oid))
 
 
 def decode_change(view: "Bytes", at: int, units: int = 0) -> "tuple[tuple[Any, ...], int]":
@@ -148,7 +148,7 @@ def encode_begin(lower: bytes, upper: bytes, learn: bool) -> bytes:
 
 def encode_apply_change(change: "ChangeLike", content: int, offset: int = 0) -> bytes:
     """The element that carries one change, and says how its content comes (CONTENT_NONE and so on)."""
-    return _TAG_CHANGE + _encode_apply_change(_record(change) + (content, offset))
+    return _TAG_CHANGE + _encode_apply_change(_record(change, 0) + (content, offset))
 
 
 def data_head(index: int, flags: int, length: int) -> bytes:
