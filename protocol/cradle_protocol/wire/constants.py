@@ -86,7 +86,7 @@ NOTICE_CONSOLE = const(0x32)
 # Change record flags
 DEAD = const(1)  # a tombstone
 IDENTITY = const(2)  # the identity follows; else the item id, which the receiver has met before
-CREATED = const(4)  # the creation version follows; else it is the smallest of the versions
+CREATED = const(4)  # the creation version follows; else it is the last unit's version
 SPREAD = const(8)  # one version per unit; else one for all
 LINK = const(16)  # a move: where it went, or came from
 VALUES = const(32)  # the units' values follow

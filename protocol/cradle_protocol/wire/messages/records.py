@@ -102,7 +102,7 @@ def _record(change: "ChangeLike", oid: int) -> "tuple[Any, ...]":
         if version != stamp:
             flags, stamp = flags | c.SPREAD, versions
             break
-    if change.created != min(versions):
+    if change.created != versions[-1]:
         flags |= c.CREATED
     if change.values is not None:
         flags |= c.VALUES
@@ -123,7 +123,7 @@ def _facts(values: "Sequence[Any]", units: int) -> "tuple[Any, ...]":
     identity = name if flags & c.IDENTITY else None
     item_id = None if flags & c.IDENTITY else name
     dead = flags & c.DEAD != 0
-    return item_id, oid or 0, identity, dead, created or min(versions), versions, unit_values, link
+    return item_id, oid or 0, identity, dead, created or versions[-1], versions, unit_values, link
 
 
 def encode_change(change: "ChangeLike") -> bytes:
