@@ -130,10 +130,10 @@ def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) 
         channel.staged = stages.survey(channel.store, meta, talk.agent.limits.batch_items)
     store = channel.store
     flags = (c.UNITS_MODE if store.holds(1) else 0) | (c.CLOCK_TRUSTED if _trusted(talk, store) else 0)
-    flags |= c.CASELESS if getattr(store, "caseless", False) else 0
+    flags |= store.names
     reply = SyncOpenReply(
         number, store.store_id(), meta.replicas[0], meta.tick, meta.live(), scan.scanned, flags,
-        min(PATH_MAX, getattr(store, "path_max", PATH_MAX)), meta.replicas, meta.knowledge.to_bytes(),
+        store.name_max, min(PATH_MAX, store.path_max), meta.replicas, meta.knowledge.to_bytes(),
         meta.forgotten.to_bytes(), stages.listed(channel.staged),
         [(status, identity) for identity, status in scan.skipped],
     )  # fmt: skip

@@ -27,23 +27,26 @@ class ConflictError(Exception):
         self.text = text
 
 
-def kept_name(identity: str, side: str, digest: bytes, digits: int = _TAG_SIZES[0]) -> str:
-    """The name beside the original for a copy that is kept: every desktop finds the same, from these three alone."""
+def kept_name(identity: str, side: str, digest: bytes, digits: int = _TAG_SIZES[0], limit: int = _NAME_LIMIT) -> str:
+    """The name beside the original for a copy that is kept: every desktop finds the same, from these alone.
+
+    side: whose it is, "" where that does not matter; digest: hash or item id; limit: bytes of a name.
+    """
     folder, slash, name = identity.rpartition("/")
     stem, dot, suffix = name.rpartition(".")
     if not stem.strip("."):
         stem, dot, suffix = name, "", ""
-    tag = f" ({side} {digest.hex()[:digits]})"
-    room = _NAME_LIMIT - len((tag + dot + suffix).encode())
+    tag = f" ({side} {digest.hex()[:digits]})" if side else f" ({digest.hex()[:digits]})"
+    room = limit - len((tag + dot + suffix).encode())
     if room < 1:  # the suffix is no suffix
-        stem, dot, suffix, room = name, "", "", _NAME_LIMIT - len(tag)
+        stem, dot, suffix, room = name, "", "", limit - len(tag)
     stem = stem.encode()[:room].decode(errors="ignore")
     return folder + slash + stem + tag + dot + suffix
 
 
-def kept_names(identity: str, side: str, digest: bytes) -> "list[str]":
+def kept_names(identity: str, side: str, digest: bytes, limit: int = _NAME_LIMIT) -> "list[str]":
     """The names to try for a kept copy, in this order."""
-    return [kept_name(identity, side, digest, digits) for digits in _TAG_SIZES]
+    return [kept_name(identity, side, digest, digits, limit) for digits in _TAG_SIZES]
 
 
 def find(conflicts: ConflictStore, number: int) -> Conflict:

@@ -17,11 +17,11 @@ from cradle_desktop.providers.kernel import LIST, READ, Kernel, disk_type
 from cradle_desktop.providers.newfiles import FolderNewFiles
 from cradle_desktop.providers.scan import Scanner
 from cradle_desktop.providers.staging import FileReader, Staging, digest_of
-from cradle_desktop.providers.stamps import PLAIN_DISKS, Stamps
+from cradle_desktop.providers.stamps import FAT_DISKS, PLAIN_DISKS, Stamps
 from cradle_protocol.errors import NO_STORE, UNREADABLE
 from cradle_protocol.provider.keeping import KeepingStore
 from cradle_protocol.provider.newfiles import NewFiles
-from cradle_protocol.provider.paths import OWN_FOLDER
+from cradle_protocol.provider.paths import CASELESS, COMPOSED, FAT_NAMES, MAX_NAME, OWN_FOLDER
 from cradle_protocol.provider.store import Reader, StoreError, Writer
 
 ID_FILE, ID_SIZE = "store", 16
@@ -108,14 +108,17 @@ class FilesStore(KeepingStore):
 
     def _learn(self, folder: Folder) -> None:
         """What kind of disk is it?"""
-        full = disk_type(os.fstat(folder.fd).st_dev) not in PLAIN_DISKS
+        kind = disk_type(os.fstat(folder.fd).st_dev)
+        full = kind not in PLAIN_DISKS
         self.moves_by_identity = full
         self.stamps = Stamps(full)
         own = folder.directory(OWN_FOLDER)
         try:
             folder.caseless = self.kernel.exists(own, ID_FILE.upper())
+            self.name_max = min(MAX_NAME, os.fstatvfs(own).f_namemax)
         finally:
             os.close(own)
+        self.names = COMPOSED | (CASELESS if folder.caseless else 0) | (FAT_NAMES if kind in FAT_DISKS else 0)
         self.staging = Staging(folder)
         self.staging.full = full
         self.held = Kept(folder)

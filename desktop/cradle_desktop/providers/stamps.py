@@ -22,6 +22,8 @@ TRUSTED_FROM = 1_704_067_200 * SECOND  # 2024-01-01: an earlier clock was never 
 # Disks that keep no permission bits of their own (they show what they were mounted with), and number their files anew
 # at each mount: there the stamp is size and time alone.
 PLAIN_DISKS = frozenset({"vfat", "msdos", "exfat", "fuseblk", "ntfs", "cifs", "smb3"})
+# Those of them that refuse what Windows refuses in a name.
+FAT_DISKS = frozenset({"vfat", "msdos", "exfat"})
 
 _MODE_VALUES = [mode.to_bytes(2, "big") for mode in range(PERMISSIONS + 1)]
 

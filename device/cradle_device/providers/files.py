@@ -27,7 +27,7 @@ from cradle_protocol.errors import (
     UNREADABLE,
     WRITE_FAILED,
 )
-from cradle_protocol.provider.paths import OWN_FOLDER, bad_path, own_name
+from cradle_protocol.provider.paths import CASELESS, FAT_NAMES, MAX_NAME, OWN_FOLDER, bad_path, own_name
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError, Writer
 from cradle_protocol.sync.values import DIRECTORY, UNKNOWN, file_value
 
@@ -220,6 +220,8 @@ class FilesStore(ObjectStore):
             raise StoreError(NO_STORE, "%s/store does not hold a store id" % self._own)
         if self._caseless is None:
             self._caseless = look(self._own + "/STORE")[0] != _NOTHING
+            self.names = CASELESS | FAT_NAMES if self._caseless else 0
+            self.name_max = min(MAX_NAME, os.statvfs(self._own)[9])
         return found
 
     def trusted(self) -> bool:

@@ -9,6 +9,7 @@ the place allows. New content is staged first, under a name of ours that no scan
 """
 
 from cradle_protocol.errors import STATUS_TEXT
+from cradle_protocol.provider.paths import MAX_NAME, MAX_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,12 +60,19 @@ class ObjectStore:
     units              names of the change units, the first is the content
     moves_by_identity  stamps tell whether two paths are the same object (inode); else moves are found by hash
     skipped            [(identity, status)] of the last scan: not looked at, and whatever lies below
+    names              what is true of names here: CASELESS, FAT_NAMES, COMPOSED of `paths`
+    name_max           bytes of UTF-8 that one name may have; path_max: a whole identity
+
+    The last three are known once `store_id` was asked. They are for planning: what a name really is, the disk says.
     """
 
     type = "files"
     units: "tuple[str, ...]" = ("content", "mode")
     moves_by_identity = False
     skipped: "list[tuple[str, int]]" = []
+    names = 0
+    name_max = MAX_NAME
+    path_max = MAX_PATH
 
     def store_id(self) -> bytes:
         """16 bytes that say which store this is. Raises StoreError(NO_STORE) where the store is missing."""

@@ -34,6 +34,8 @@ PREVIEW = const(1)  # read only: use no tick, write nothing
 UNITS_MODE = const(1)  # the store holds permission bits
 CLOCK_TRUSTED = const(2)  # the device's clock was set, by the network or by a desktop
 CASELESS = const(4)  # two names that differ by case only are one name there
+FAT_NAMES = const(8)  # no name there has one of "*:<>?|\\ or a control character, or ends with a dot or a space
+COMPOSED = const(16)  # names there are in Unicode's composed form (NFC)
 
 AGE_UNKNOWN = const(0xFFFFFFFF)  # AGES_REPLY: the clock is not trusted, or the object is not what it was
 

@@ -33,7 +33,8 @@ class SyncOpenReply(Message):
     tick: int  # the replica's newest tick
     objects: int  # live ones
     scanned: int  # objects that the scan had to look into
-    flags: int  # UNITS_MODE, CLOCK_TRUSTED, CASELESS
+    flags: int  # UNITS_MODE, CLOCK_TRUSTED; of names there: CASELESS, FAT_NAMES, COMPOSED
+    name_max: int  # longest name that the store can hold, bytes of UTF-8
     path_max: int  # longest identity that the store can hold, bytes of UTF-8
     replicas: "list[bytes]"  # ids by the agent's replica key; 0 is its own
     knowledge: bytes  # of the replica, in the agent's keys (`sync.knowledge`)
@@ -42,7 +43,7 @@ class SyncOpenReply(Message):
     skipped: "list[tuple[int, str]]"  # (status, identity) of what the scan had to leave out
     FIELDS = (
         ("channel", U8), ("store_id", ID), ("replica_id", ID), ("tick", U32), ("objects", U32), ("scanned", U32),
-        ("flags", U8), ("path_max", U16), ("replicas", list_of(U16, ("id", ID))), ("knowledge", BLOB32),
+        ("flags", U8), ("name_max", U8), ("path_max", U16), ("replicas", list_of(U16, ("id", ID))), ("knowledge", BLOB32),
         ("forgotten", BLOB32), ("staged", list_of(U16, ("id", ID), ("version", VERSION), ("length", U48))),
         ("skipped", list_of(U16, ("status", U8), ("path", STRING))),
     )  # fmt: skip
