@@ -12,7 +12,8 @@ from typing import NamedTuple
 from cradle_protocol.compat import sha256
 from cradle_protocol.errors import BAD_NAME, CHANGED, COLLISION, NO_PARENT, NO_ROOM, NO_STORE, UNREADABLE
 from cradle_protocol.provider.keeping import KeepingStore
-from cradle_protocol.provider.paths import bad_path
+from cradle_protocol.provider.naming import Names
+from cradle_protocol.provider.paths import CASELESS, MAX_NAME, MAX_PATH, bad_path
 from cradle_protocol.provider.store import Reader, StoreError, Writer
 from cradle_protocol.sync.values import DIRECTORY, file_value
 
@@ -75,6 +76,9 @@ class MemoryStore(KeepingStore):
     failing_reads      the same for reading its content only; `failing_writes` for install and remove only
     hidden             {identity: status} the scan skips it and whatever lies below
     full               bytes that objects and stages may take together, None: no limit
+    names, name_max, path_max
+                       what names it holds, as `ObjectStore` says; `caseless` is the bit of that name. The hand that
+                       writes under another spelling of a name meets the object that has it, as on a real disk
     missing            the store is not there
     lost_clock         the store cannot say how old its contents are
     ends_after         the store goes away after so many objects of a scan, None: it stays
@@ -89,7 +93,8 @@ class MemoryStore(KeepingStore):
     def __init__(
         self, caseless: bool = False, modes: bool = True, moves_by_identity: bool = True, store_id: bytes = b"m" * 16
     ) -> None:
-        self.caseless, self.modes, self.moves_by_identity = caseless, modes, moves_by_identity
+        self.modes, self.moves_by_identity = modes, moves_by_identity
+        self.names = CASELESS if caseless else 0
         self.id = store_id
         self.objects: dict[str, Stored] = {}
         self.stages: dict[str, bytes] = {}
@@ -115,6 +120,28 @@ class MemoryStore(KeepingStore):
         self.reads = self.bytes_read = self.syncs = 0
         self._inode = 0
 
+    @property
+    def caseless(self) -> bool:
+        """Are two names that differ by case only one?"""
+        return bool(self.names & CASELESS)
+
+    @caseless.setter
+    def caseless(self, value: bool) -> None:
+        self.names = self.names | CASELESS if value else self.names & ~CASELESS
+
+    def _rules(self) -> Names:
+        return Names(self.names, self.name_max, self.path_max)
+
+    def _found(self, identity: str) -> str:
+        """The path as the store spells it: objects that are there keep their spelling."""
+        if not self.names:
+            return identity
+        rules = self._rules()
+        spelled = {rules.key(path): path for path in self.objects}
+        above, _, name = identity.rpartition("/")
+        above = self._found(above) + "/" if above else ""
+        return spelled.get(rules.key(above + name), above + rules.spelled(name))
+
     # -- the user's side
 
     def advance(self, seconds: float) -> None:
@@ -123,6 +150,7 @@ class MemoryStore(KeepingStore):
 
     def write(self, identity: str, data: bytes, mode: "int | None" = None) -> None:
         """Create the file, or change it in place; directories above it are made."""
+        identity = self._found(identity)
         self._make_parents(identity)
         old = self.objects.get(identity)
         bits = mode if mode is not None else old.mode if old else DEFAULT_FILE
@@ -130,6 +158,7 @@ class MemoryStore(KeepingStore):
 
     def mkdir(self, identity: str, mode: int = DEFAULT_DIRECTORY) -> None:
         """Make the directory and those above it."""
+        identity = self._found(identity)
         self._make_parents(identity)
         if identity not in self.objects:
             self.objects[identity] = Stored(None, mode, self.now_ns, self._new_inode())
@@ -218,6 +247,8 @@ class MemoryStore(KeepingStore):
     def stamp(self, identity: str) -> "bytes | None":
         self.store_id()
         if bad_path(identity, self.caseless):
+            raise StoreError(BAD_NAME)
+        if (self.names, self.name_max, self.path_max) != (0, MAX_NAME, MAX_PATH) and self._rules().wrong(identity):
             raise StoreError(BAD_NAME)
         one = self.objects.get(identity)
         return None if one is None else self._stamp(one)
@@ -356,12 +387,8 @@ class MemoryStore(KeepingStore):
             above = self.objects.get("/".join(parts[:n]))
             if above is not None and above.content is not None:
                 raise StoreError(NO_PARENT)
-        if self.caseless and identity not in self.objects:
-            folded = {p.lower(): p for p in self.objects}
-            for n in range(1, len(parts) + 1):
-                path = "/".join(parts[:n])
-                if folded.get(path.lower(), path) != path:
-                    raise StoreError(COLLISION)
+        if self.names and identity not in self.objects and self._found(identity) != identity:
+            raise StoreError(COLLISION)
 
     def _new_content(
         self, old: "Stored | None", staged: "str | None", directory: bool, content: bool
