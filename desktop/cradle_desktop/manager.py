@@ -15,7 +15,7 @@ from cradle_desktop.connection import Connection
 from cradle_desktop.errors import MassDelete, NoDevice, Usage, UserError
 from cradle_desktop.lock import replica_lock
 from cradle_desktop.metadata.sqlite import SqliteStore
-from cradle_desktop.opening import Ears, connect
+from cradle_desktop.opening import Ears, connect, is_stick, whereabouts
 from cradle_desktop.partnership.identity import own_identity
 from cradle_desktop.partnership.registry import EnabledType, Partnership, Registry
 from cradle_desktop.providers.registry import UnknownType, create_store, open_store
@@ -142,16 +142,17 @@ class ServiceManager:
     def connect(self, partner: Partnership) -> Connection:
         """A proven connection to a partner."""
         with sentences():
+            address = whereabouts(partner.address, partner.device_id, partner.name)
             try:
                 connection = connect(
-                    partner.address, partner.key, self.identity, name=partner.name, device_id=partner.device_id,
+                    address, partner.key, self.identity, name=partner.name, device_id=partner.device_id,
                     pin=partner.certificate, ears=self.ears,
                 )  # fmt: skip
             except NoDevice as error:
                 raise NoDevice(error.text + elsewhere(partner.name, partner.address)) from error
             peer = connection.peer
-            if (peer.name, peer.agent) != (partner.device_name, partner.agent):
-                self.registry.met(partner.name, partner.address, peer.name, peer.agent)
+            if (address, peer.name, peer.agent) != (partner.address, partner.device_name, partner.agent):
+                self.registry.met(partner.name, address, peer.name, peer.agent)
         return connection
 
     # -- types
@@ -391,6 +392,8 @@ def ports_in_sight() -> "list[LinkInfo]":
 
 def elsewhere(name: str, address: str, ports: "Callable[[], list[LinkInfo]]" = ports_in_sight) -> str:
     """Where a device may be that is not at its address any more: boards change their ports. Nothing is sent to any."""
+    if is_stick(address):
+        return ""  # it was looked for on every disk
     if not address.startswith("serial:"):
         return f"; if {name} has another address now, 'cradle pair ADDRESS' knows it by its key"
     place = address.partition("?")[0]

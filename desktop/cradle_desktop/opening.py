@@ -67,7 +67,7 @@ def connect(
     certificate. Raises NoDevice, NotPaired, LinkGone, PortHeld and their kin.
     """
     ears = ears or Ears()
-    greeting = greet(address, identity, name=name, pin=pin, ears=ears)
+    greeting = greet(address, identity, name=name, pin=pin, ears=ears, key=key)
     try:
         peer = greeting.peer
         if device_id and peer.id != device_id:
@@ -79,11 +79,22 @@ def connect(
 
 
 def greet(
-    address: str, identity: "Identity", *, name: str = "the device", pin: bytes = b"", ears: "Ears | None" = None
+    address: str,
+    identity: "Identity",
+    *,
+    name: str = "the device",
+    pin: bytes = b"",
+    ears: "Ears | None" = None,
+    key: bytes = b"",
 ) -> "Greeting":
-    """Open the link and exchange hellos. Nothing is proved yet."""
+    """Open the link and exchange hellos. Nothing is proved yet. key: a stick has none of its own."""
     ears = ears or Ears()
-    link = open_device(address, name, pin)
+    if is_stick(address):
+        from cradle_desktop.stick.agent import open_stick
+
+        link: Link = open_stick(address, name, {identity.id: key} if key else {})
+    else:
+        link = open_device(address, name, pin)
     try:
         most = MAX_MESSAGE if link.reliable else LINE_MESSAGE
         session = DesktopSession(identity, os.urandom(NONCE), most, link.binding)
@@ -95,6 +106,20 @@ def greet(
     except BaseException:
         link.close()
         raise
+
+
+def is_stick(address: str) -> bool:
+    """Does it lead to a folder, on a stick or card?"""
+    return parse_address(address).scheme == "directory"
+
+
+def whereabouts(address: str, device_id: bytes, name: str) -> str:
+    """Where a partner is to be reached: a stick wherever it is mounted now, others where they were. Raises NoDevice."""
+    if not is_stick(address):
+        return address
+    from cradle_desktop.stick.place import find
+
+    return find(address, device_id, name)
 
 
 def open_device(address: str, name: str, pin: bytes) -> "Link":

@@ -8,9 +8,10 @@ import os
 import re
 from collections.abc import Callable
 
+from cradle_desktop.config import store_location
 from cradle_desktop.connection import LINK_ERRORS
 from cradle_desktop.errors import LinkGone, NotPaired, Usage, UserError
-from cradle_desktop.opening import Ears, Greeting, another_device, greet
+from cradle_desktop.opening import Ears, Greeting, another_device, greet, is_stick
 from cradle_desktop.partnership.registry import NAME_LIMIT, Partnership, Registry, tidy_name
 from cradle_hardware.address import is_address, parse_address
 from cradle_protocol.errors import LIMIT, NO_ENTROPY, NOT_ALLOWED, WRONG_CODE
@@ -49,14 +50,21 @@ def check_name(name: str) -> None:
 
 
 class Pairing:
-    """One attempt to pair with the device at an address."""
+    """One attempt to pair with the device at an address.
+
+    stick      it is a folder on a stick or card
+    objects    that the device has records of, from other desktops, when it pairs for the first time
+    by_code, met_again   how it was done
+    """
 
     def __init__(self, registry: Registry, identity: "Identity", address: str, ears: "Ears | None" = None) -> None:
         self.registry, self.identity = registry, identity
-        self.address, self.ears = str(parse_address(address)), ears
+        self.stick = is_stick(address)
+        self.address, self.ears = store_location(address) if self.stick else str(parse_address(address)), ears
         self.fingerprint = ""
         self.by_code = False
         self.met_again = False
+        self.objects = 0
 
     def run(self, name: str | None, code: "Callable[[str], str]", anew: bool = False) -> Partnership:
         """Pair. `code` is asked for the code when one is needed, with the device's name. Raises UserError.
@@ -66,7 +74,9 @@ class Pairing:
         """
         if name is not None:
             check_name(name)
-        greeting = self._greet()
+        if self.stick:
+            self._make_stick()
+        greeting = self._greet(name=name)
         try:
             self._check_taken(name, greeting.peer.id)
             known = self.registry.by_device(greeting.peer.id)
@@ -85,8 +95,27 @@ class Pairing:
         finally:
             greeting.close()
 
-    def _greet(self, device_id: bytes = b"") -> Greeting:
-        greeting = greet(self.address, self.identity, ears=self.ears)
+    def _make_stick(self) -> None:
+        """The folder becomes a stick, unless this desktop syncs it, what is in it, or what it is in, already."""
+        from cradle_desktop.stick.agent import make_stick
+
+        for partner in self.registry.all():
+            for one in partner.types:
+                if _nested(self.address, one.location):
+                    raise Usage(
+                        f"{self.address} cannot be a partner: {one.location}, which is synced with {partner.name}, is "
+                        f"the same folder or lies in the same place; name a folder beside it"
+                    )
+        make_stick(self.address)
+
+    def _greet(self, device_id: bytes = b"", name: str | None = None) -> Greeting:
+        key = b""
+        if self.stick:
+            from cradle_desktop.stick.place import id_at
+
+            known = self.registry.by_device(id_at(self.address))
+            name, key = (known.name, known.key) if known else (name or os.path.basename(self.address), b"")
+        greeting = greet(self.address, self.identity, name=name or "the device", ears=self.ears, key=key)
         if device_id and greeting.peer.id != device_id:
             greeting.close()
             raise another_device("the one that asked for the code", greeting.peer.name, self.address)
@@ -144,7 +173,14 @@ class Pairing:
     def _prove(self, greeting: Greeting, key: bytes, name: str) -> None:
         """Use the key once, so that what went wrong shows now and not at the first sync."""
         greeting.peer.flags |= c.PAIRED
-        greeting.prove(key, name)
+        peer = greeting.prove(key, name).peer
+        self.objects = sum(objects for _, _, _, objects in peer.types)
+
+
+def _nested(one: str, other: str) -> bool:
+    """Is one of two folders the other, or in it?"""
+    paths = sorted(os.path.join(os.path.realpath(path), "") for path in (one, other))
+    return paths[1].startswith(paths[0])
 
 
 def _by_cable(greeting: Greeting) -> bool:
@@ -166,10 +202,14 @@ def pairing_refused(status: int, text: str, name: str) -> UserError:
 
 
 def unpair(registry: Registry, partner: Partnership, forget: "Callable[[], None]") -> str:
-    """End a partnership on both sides. `forget` asks the device to. Returns why the device was not told, or ""."""
+    """End a partnership on both sides. `forget` asks the device to. Returns why the device was not told, or "".
+
+    A stick need not be told: it holds no key, and what it knows stays on it for other desktops.
+    """
     why = ""
     try:
-        forget()
+        if not is_stick(partner.address):
+            forget()
     except (UserError, LinkGone, *LINK_ERRORS) as error:
         why = str(error)
     registry.remove(partner.name)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cradle_device.conversation import Conversation, Handler
     from cradle_device.pairing import Code, PakeFactory
+    from cradle_device.partnership import Keyring
     from cradle_device.runner import Link, Listener, Service
     from cradle_protocol.provider.store import ObjectStore
 
@@ -76,6 +77,7 @@ class Agent:
     hardware  the machine's own id: state that was copied to another machine becomes a new replica
     sessions  how many at once
     log       the class of its metadata: `host.HostMetadata` where there is memory
+    partnerships  where its identity and keys are, if not in a log of the state directory
     observer  observer(event, peer name, detail), for "paired", "unpaired", "open", "closed", "refused"
     """
 
@@ -91,12 +93,13 @@ class Agent:
         sessions: int = 1,
         observer: "Callable[[str, str, Any], None] | None" = None,
         log: "type[LogMetadata]" = LogMetadata,
+        partnerships: "Keyring | None" = None,
     ) -> None:
         self._lock = system.StateLock(state)
         self.limits = limits or (BOARD if MICROPYTHON else HOST)
         self.sessions, self.pake = sessions, pake
         self.busy_seconds = BUSY_SECONDS
-        self.partnerships = Partnerships(state + "/partners.log")
+        self.partnerships: Keyring = partnerships or Partnerships(state + "/partners.log")
         self.device_id = self.partnerships.device_id
         self.identity = Identity(self.device_id, name, program)
         self.entropy = True

@@ -11,6 +11,22 @@ from cradle_protocol.errors import LIMIT, NO_ENTROPY, LocalError
 _IDENTITY = const(1)
 _PARTNER = const(2)
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Keyring(Protocol):
+        """What an agent asks of `Partnerships`, or of what stands in its place."""
+
+        device_id: bytes
+
+        def key_of(self, desktop_id: bytes) -> "bytes | None": ...
+        def partners(self) -> "list[tuple[bytes, str]]": ...
+        def add(self, desktop_id: bytes, key: bytes, name: str) -> None: ...
+        def remove(self, desktop_id: bytes) -> None: ...
+        def close(self) -> None: ...
+
+
 # Desktops that a device remembers: a household and an office; at 100 bytes each no board feels them.
 MAX_PARTNERS = 32
 # Characters of a desktop's name that are kept.

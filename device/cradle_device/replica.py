@@ -56,16 +56,20 @@ class Replica:
         path = "%s/%s-%s.log" % (self._folder, self.store.type, name)
         meta = self._log(path, len(self.store.units), _fresh_id())
         foreign = meta.note(STORE) not in (b"", store_id)
-        cloned = self._hardware and meta.note(HARDWARE) not in (b"", self._hardware)
         new = not meta.note(STORE)
         meta.set_note(STORE, store_id)
-        if self._hardware:
-            meta.set_note(HARDWARE, self._hardware)
-        if foreign or cloned:
+        if self._moved(meta) or foreign:
             meta.renew(_fresh_id())
         elif new:
             meta.commit()  # never otherwise: it would drop the intents that `recover` has to see
         return meta
+
+    def _moved(self, meta: LogMetadata) -> bool:
+        """Is this other hardware than that on which these metadata were kept? Notes which it is."""
+        known = meta.note(HARDWARE)
+        if self._hardware:
+            meta.set_note(HARDWARE, self._hardware)
+        return bool(self._hardware) and known not in (b"", self._hardware)
 
     def facts(self) -> "tuple[str, bytes, bytes, int]":
         """(type, store id, replica id, live objects) as a session's start tells them; zeros while the store is away."""

@@ -28,7 +28,8 @@ if TYPE_CHECKING or not MICROPYTHON:
 
     def open_private(path: str) -> "FileIO":
         """Open for reading and writing, unbuffered, made if it is not there; nobody else may read it."""
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        flags |= getattr(os, "O_NOFOLLOW", 0)  # on a stranger's stick it may be a link to anything
         file = io.FileIO(os.open(path, flags, _PRIVATE), "r+b")
         if os.fstat(file.fileno()).st_mode & 0o077:  # it came from a copy, or from a disk that has no modes
             try:

@@ -53,6 +53,7 @@ def ports(output: Output) -> "list[LinkInfo]":
 
 def in_sight(partner: Partnership) -> bool:
     """Is something there where the partner was last? Asks no more than that."""
+    from cradle_desktop.stick.place import find
     from cradle_hardware.address import open_link, parse_address
     from cradle_hardware.link import LinkError
 
@@ -60,6 +61,8 @@ def in_sight(partner: Partnership) -> bool:
         address = parse_address(partner.address)
         if address.scheme == "serial":
             return os.path.exists(address.path)
+        if address.scheme == "directory":
+            return bool(find(address.path, partner.device_id, partner.name))
         open_link(address, timeout=GLANCE, pin=partner.certificate).close()
     except (LinkError, UserError, OSError):
         return False

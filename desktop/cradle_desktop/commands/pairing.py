@@ -6,7 +6,7 @@ from argparse import Namespace
 from cradle_desktop.commands.recording import recorded
 from cradle_desktop.errors import NoDevice, Usage
 from cradle_desktop.manager import ServiceManager
-from cradle_desktop.opening import Ears
+from cradle_desktop.opening import Ears, is_stick
 from cradle_desktop.output import Output
 from cradle_desktop.pairing import check_name, tidy_code
 
@@ -20,6 +20,9 @@ def pair(arguments: Namespace, output: Output) -> int:
         answer = manager.pair(arguments.address, arguments.name, lambda name: code or ask_code(name), code is not None)
     partner, pairing = answer
     output.data(f"paired with {partner.name}")
+    if pairing.stick:
+        tell_of_stick(partner.name, partner.address, pairing, output)
+        return 0
     output.data(f"fingerprint {pairing.fingerprint}")
     if pairing.met_again:
         output.say(
@@ -31,11 +34,27 @@ def pair(arguments: Namespace, output: Output) -> int:
     return 0
 
 
+def tell_of_stick(name: str, folder: str, pairing: "Pairing", output: Output) -> None:
+    """What is different with a stick."""
+    if pairing.met_again:
+        output.say(f"{name} is known by its id; it is at {folder} now")
+    elif pairing.objects:
+        some = "1 object" if pairing.objects == 1 else f"{pairing.objects} objects"
+        output.say(f"{name} comes from another desktop with {some}: this one goes on where that one stopped")
+    output.say("no code protects a stick: whoever holds it can read it, change it and sync with it")
+    output.detail(f"next: cradle enable {name} files")
+
+
 def unpair(arguments: Namespace, output: Output) -> int:
     """End a partnership, here and on the device."""
     with ServiceManager() as manager:
-        name = manager.partner(arguments.partner).name
+        partner = manager.partner(arguments.partner)
+        name = partner.name
         why = manager.unpair(name)
+    if is_stick(partner.address):
+        output.data(f"{name} is forgotten here")
+        output.detail(f"what it knows stays on it, in {partner.address}/.cradle, for other desktops")
+        return 0
     output.data(f"{name} is forgotten here" + ("" if why else " and there"))
     if why:
         output.say(f"{name} was not told ({why}); it keeps a key that no desktop has any more")
@@ -51,3 +70,8 @@ def ask_code(name: str) -> str:
     if not answer.strip():
         raise NoDevice(f"no code was given; {name} is not paired")
     return answer.strip()
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.pairing import Pairing
