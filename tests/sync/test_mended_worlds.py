@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from cradle_protocol.errors import READ_ONLY
-from cradle_testing.scenes import TWO_DESKTOPS, known_everywhere
+from cradle_testing.scenes import TWO_DESKTOPS, TWO_DEVICES, known_everywhere
 from cradle_testing.worlds import World
 
 
@@ -22,4 +24,35 @@ def test_an_edit_of_what_was_moved_by_one_who_is_no_more(tmp_path: Path) -> None
     w.advance()
     w.sync("D2", "R1")
     assert w["R1"].store.tree() == {"a": b"edit"}
+    w.settle_and_check()
+
+
+def test_a_copy_beside_has_the_content_of_its_own(tmp_path: Path) -> None:
+    """Of two desktops' edits the other one won, and the copy beside it got the winner's content: the loser was lost."""
+    w = World(tmp_path, desktops=TWO_DESKTOPS)
+    contents = {b"one", b"two"}
+    w["D1"].store.write("a", b"one")
+    w["D2"].store.write("a", b"two")
+    w.sync("D1", "R1")
+    w.sync("D2", "R1", policy="both")
+    assert set(w["D2"].store.tree().values()) == set(w["R1"].store.tree().values()) == contents
+    w.settle_and_check()
+
+
+@pytest.mark.parametrize("name", ["D1", "R1"])
+def test_the_newest_wins_whoever_brought_it(tmp_path: Path, name: str) -> None:
+    """What came to the desktop from a device, and to the device from a desktop, was judged the wrong way round."""
+    w = World(tmp_path, desktops=TWO_DESKTOPS, devices=TWO_DEVICES)
+    known_everywhere(w, a=b"base")
+    w.settle(rounds=1)
+    w.advance()
+    one, two = ("R2", "D2") if name == "D1" else ("D2", "R2")
+    w[one].store.write("a", b"older")
+    w.sync("D1", "R2") if one == "R2" else w.sync("D2", "R1")
+    w.advance()
+    w[two].store.write("a", b"newer")
+    w.sync("D1", "R2") if two == "R2" else w.sync("D2", "R1")
+    w.advance()
+    w.sync("D1", "R1", policy="newest")
+    assert w["D1"].store.read("a") == w["R1"].store.read("a") == b"newer" and w.losers() == [b"older"]
     w.settle_and_check()

@@ -57,6 +57,7 @@ class Arrivals:
         self.revert = revert
         self.full, self.skipped = full, set[bytes]()
         self.dropped: list[bytes] = []
+        self._hashed: dict[bytes, bytes] = {}  # local values that were hashed for this plan
 
     def plan(self, changes: list[Change], plan: Plan) -> None:
         """Judge all changes, resolve what clashes and fill in steps, tail and waiting conflicts."""
@@ -128,7 +129,7 @@ class Arrivals:
             theirs, ours = digests.get(change.id, (b"", b""))
             if theirs and ours:
                 change.values = [with_digest(change.values[0], theirs), *change.values[1:]] if change.values else None
-                local.values[0] = with_digest(local.values[0], ours)
+                local.values[0] = self._hashed[local.id] = with_digest(local.values[0], ours)
                 self.meta.put(local)
         again = {change.id for change, _ in unsure}
         return [(c, *self._judge(c)) if c.id in again else (c, v, item) for c, v, item in judged]
@@ -313,8 +314,9 @@ class Arrivals:
             source = self.meta.base.get(near) if near else None
             if source is None or source.dead:
                 continue
-            own = near == change.id and source.values[0] == want  # the very value, also if nobody has hashed it yet
-            if own or compare(source.values[0], want) == EQUAL:
+            value = self._hashed.get(near, source.values[0])
+            own = near == change.id and value == want  # the very value, also if nobody has hashed it yet
+            if own or compare(value, want) == EQUAL:
                 step.copy = source
                 if step.verb == CREATE and link is not None and near == link.id:
                     step.verb = RENAME

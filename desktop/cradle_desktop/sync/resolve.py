@@ -79,9 +79,12 @@ class Resolver:
     def _policy(self, item_id: bytes) -> str:
         """Who wins: desktop or device; skip and ask where nobody does. Of both, the desktop's stays in place."""
         choice = self._choice(item_id)
-        if choice == "newest" and item_id in self.answers:
-            choice = self.answers[item_id].newer
         return choice if choice in ("device", "skip", "ask") else "desktop"
+
+    def _newer(self, item_id: bytes) -> str:
+        """The side that wrote last, where that counts: whoever stamped what it has. "" where it does not."""
+        answer = self.answers.get(item_id)
+        return answer.newer if answer is not None and self._choice(item_id) == "newest" else ""
 
     def resolve(self, change: Change, local: Item | None, last: bool) -> Outcome:
         """`last`: the pass has arrived, so the targets of moves are known if they ever will be.
@@ -241,7 +244,8 @@ class Resolver:
         our_role, their_role = self._role(our_version), self._role(their_version)
         if our_role == their_role:
             return (digest_of(ours) or ours) > (digest_of(theirs) or theirs)
-        return (self._policy(item.id) == "desktop") == our_role
+        newer = self._newer(item.id)
+        return newer == "desktop" if newer else (self._policy(item.id) == "desktop") == our_role
 
     def has_children(self, identity: str) -> bool:
         """Does anything live below this path?"""
