@@ -1,21 +1,30 @@
 """An executable model of section 4 of the design: what replicas hold, find at a scan, and do after a restart.
 
-Not the engine and not fast: knowledge is {path: {replica: tick}} over a small fixed universe of paths, contents are
-words, batches are lists. Without filters. `model_pass` has one direction of a session, `steps` the random worlds,
-`twins` the comparison with the real engine. A rule that changes here changes there, and the other way round.
+Not the engine and not fast: knowledge is {path: {replica: tick}} over a small universe of paths, contents are words or
+some lines of them, batches are lists. Without filters. `model_pass` has one direction of a session, `steps` the random
+worlds, `twins` the comparison with the real engine. A rule that changes here changes there, and the other way round.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from cradle_protocol.sync.item import item_id
 
 FILES = ["a", "b", "c", "d/a", "d/b", "e/a", "e/d/a"]
 DIRECTORIES = ["d", "e", "e/d"]
-# In the order of their ids, as batches go.
-UNIVERSE = sorted(FILES + DIRECTORIES, key=lambda path: item_id("files", path))
+# All paths of a world, in the order of their ids, as batches go. Copies that are kept beside a file have more of them.
+UNIVERSE: list[str] = []
+
+
+def set_universe(kept: Iterable[str]) -> None:
+    """From now on worlds have these paths beside those of users."""
+    UNIVERSE[:] = sorted({*FILES, *DIRECTORIES, *kept}, key=lambda path: item_id("files", path))
+
+
+set_universe(())
 
 DIRECTORY = "d"  # the content of one
 FILE_MODE, DIRECTORY_MODE = 0o644, 0o755
@@ -114,13 +123,13 @@ class Item:
 
 
 class Node:
-    """What a store shows under a path. `key` stays when it is renamed and goes when it is written."""
+    """What a store shows under a path. `key` stays when it is renamed and goes when it is written, at that time."""
 
     serial = 0
 
-    def __init__(self, content: str, mode: int) -> None:
+    def __init__(self, content: str, mode: int, time: int) -> None:
         Node.serial += 1
-        self.content, self.mode, self.key = content, mode, Node.serial
+        self.content, self.mode, self.key, self.time = content, mode, Node.serial, time
 
     def values(self) -> list[Value]:
         """Values of both units."""
@@ -130,17 +139,18 @@ class Node:
         """Differs whenever the object may have changed."""
         return self.key, self.mode
 
-    def write(self, content: str) -> None:
+    def write(self, content: str, time: int) -> None:
         """A user writes it in place."""
         Node.serial += 1
-        self.content, self.key = content, Node.serial
+        self.content, self.key, self.time = content, Node.serial, time
 
 
 @dataclass
 class Replica:
-    """A store and its metadata. implied: directories that are there only for their children."""
+    """A store and its metadata. implied: directories that are there only for their children; now: its clock."""
 
     name: str
+    now: int = 0
     tick: int = 0
     knowledge: Vectors = field(default_factory=vectors)
     forgotten: Vectors = field(default_factory=vectors)
@@ -159,7 +169,7 @@ class Replica:
         """What planning works on: metadata of its own, no store."""
         items = {path: item.copy() for path, item in self.items.items()}
         knowledge, forgotten = copy.deepcopy(self.knowledge), copy.deepcopy(self.forgotten)
-        return Replica(self.name, self.tick, knowledge, forgotten, items, {}, set(self.implied))
+        return Replica(self.name, self.now, self.tick, knowledge, forgotten, items, {}, set(self.implied))
 
     def stamp(self) -> Version:
         """A fresh version."""
@@ -180,6 +190,10 @@ class Replica:
     def children(self, path: str) -> list[str]:
         """Paths of all that lies below."""
         return [p for p in self.store if p.startswith(path + "/")]
+
+    def age(self, path: str) -> int:
+        """How long ago the content was written or installed here, by its own clock."""
+        return self.now - self.store[path].time
 
     def clean(self, path: str) -> bool:
         """Does the store still show what the metadata say?"""
@@ -206,12 +220,12 @@ class Replica:
         """Make a living item real. anew: even where its content is there already."""
         for p in above(path):
             if p not in self.store:
-                self.store[p] = Node(DIRECTORY, DIRECTORY_MODE)
+                self.store[p] = Node(DIRECTORY, DIRECTORY_MODE, self.now)
                 if not self.living(p):
                     self.implied.add(p)
         node = self.store.get(path)
         if node is None or anew or node.content != item.values[0]:
-            node = self.store[path] = Node(str(item.values[0]), 0)
+            node = self.store[path] = Node(str(item.values[0]), 0, self.now)
         node.mode = int(item.values[1])
         self.implied.discard(path)
         item.stamp = node.stamp()

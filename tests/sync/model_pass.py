@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cradle_desktop.conflict.merge3 import merge
+from cradle_desktop.conflict.resolve import kept_names
 from sync.model import (
     DIRECTORY,
     DIRECTORY_MODE,
@@ -27,6 +29,10 @@ from sync.model import (
 )
 
 Loss = tuple[str, str, int, "Value | None"]  # (desktop, path, unit, value that was displaced; None: a delete lost)
+
+
+class NewName(Exception):
+    """A copy is kept under this name, which is not in the universe yet."""
 
 
 class Stopped(Exception):
@@ -57,12 +63,16 @@ class Act:
 
 @dataclass
 class Entry:
-    """What becomes of one change: acts that happen together; bad: skipped whole, nothing of it is learned."""
+    """What becomes of one change: acts that happen together; bad: skipped whole, nothing of it is learned.
+
+    merged  the contents of which a new one was made
+    """
 
     path: str
     acts: list[Act] = field(default_factory=list)
     lost: list[Loss] = field(default_factory=list)
     bad: bool = False
+    merged: list[Value] = field(default_factory=list)
 
 
 def digest(value: Value) -> bytes:
@@ -76,10 +86,14 @@ class Planner:
     shown    items that the target itself sent in this session
     full     the target missed what the source has forgotten; told: it has heard of all that
     dropped  tombstones that go before anything else does
+    common   texts that both had, which `merge` starts from
     """
 
-    def __init__(self, source: Replica, target: Replica, policy: str, shown: dict[str, Item]) -> None:
-        self.source, self.target, self.policy = source, target.shadow(), policy
+    def __init__(
+        self, source: Replica, target: Replica, policy: str, shown: dict[str, Item], common: dict[str, str]
+    ) -> None:
+        self.source, self.here, self.target, self.policy = source, target, target.shadow(), policy
+        self.common = common
         self.made = source.shadow().knowledge
         self.full = not contains(target.knowledge, source.forgotten)
         self.snapshot = {path: item.copy() for path, item in source.items.items()}
@@ -99,6 +113,10 @@ class Planner:
             if change is not None and change.values[0] != DIRECTORY:
                 equal = held is not None and not held.dead and held.values[0] == change.values[0]
                 act.sent = not change.dead and not equal and not knows(target.knowledge[act.path], change.versions[0])
+
+    def sent_items(self) -> dict[str, Item]:
+        """All that is sent in this pass, as it is there."""
+        return {path: self.snapshot[path] for path in self.sent}
 
     def plan(self) -> None:
         """Judge everything."""
@@ -189,21 +207,71 @@ class Planner:
             elif not self.target.desktop or self.policy == "skip":
                 return Entry(path, bad=True)
             else:
-                mine = self._wins(local.values[u], ours, change.values[u], theirs)
                 fresh = fresh or self.target.stamp()
-                winner, loser = (local, change) if mine else (change, local)
-                new.versions[u], new.values[u] = fresh, winner.values[u]
-                entry.lost.append((self.target.name, path, u, loser.values[u]))
+                new.versions[u], new.values[u] = fresh, self._clash(entry, u, change, local)
         new.created = max(change.created, local.created)
         entry.acts = [Act(path, new, local)]
+        if self.policy == "both":
+            self._keep_beside(entry, change, local)
         return entry
 
-    def _wins(self, ours: Value, our_version: Version, theirs: Value, their_version: Version) -> bool:
+    def _clash(self, entry: Entry, u: int, change: Item, local: Item) -> Value:
+        """What becomes of a unit that both sides changed."""
+        both = self._one_text(entry.path, change, local) if u == 0 and self.policy == "merge" else None
+        if both is not None:
+            entry.merged = [local.values[0], change.values[0]]
+            return both
+        newer = self._newer(entry.path, local) if self.policy == "newest" else ""
+        mine = self._wins(local.values[u], local.versions[u], change.values[u], change.versions[u], newer)
+        winner, loser = (local, change) if mine else (change, local)
+        entry.lost.append((self.target.name, entry.path, u, loser.values[u]))
+        return winner.values[u]
+
+    def _one_text(self, path: str, change: Item, local: Item) -> str | None:
+        """Both edits in one, where a desktop's and a device's were made of the same text and do not touch."""
+        if _role(local.versions[0]) == _role(change.versions[0]) or path not in self.common:
+            return None
+        texts = self.common[path], str(local.values[0]), str(change.values[0])
+        both = merge(*[text.encode() for text in texts])
+        return None if both is None else both.decode()
+
+    def _newer(self, path: str, local: Item) -> str:
+        """The side that wrote last, each by its own clock; "" where nobody can tell."""
+        ours, theirs = self.here.age(path), self.source.age(path)
+        return "" if local.values[0] == DIRECTORY or ours == theirs else "desktop" if ours < theirs else "device"
+
+    def _keep_beside(self, entry: Entry, change: Item, local: Item) -> None:
+        """Both are wanted: the content that did not win gets a name of its own, and nothing is displaced."""
+        for lost in [one for one in entry.lost if one[2] == 0]:
+            _, path, _, value = lost
+            assert value is not None
+            loser = change if value == change.values[0] else local
+            for name in kept_names(path, "desktop" if _role(loser.versions[0]) else "device", digest(value)):
+                if name not in UNIVERSE:
+                    raise NewName(name)
+                there = self.target.items.get(name)
+                if there is not None and not there.dead and there.values[0] != value:
+                    continue
+                entry.lost.remove(lost)
+                if there is None or there.dead:
+                    entry.acts.append(Act(name, self._anew(there, [value, loser.values[1]]), there))
+                break
+
+    def _anew(self, there: Item | None, values: list[Value]) -> Item:
+        """An item that lives with a fresh stamp, where none does."""
+        version = self.target.stamp()
+        new = Item(version, [version, version], values) if there is None else there.copy()
+        new.live(version, values)
+        return new
+
+    def _wins(self, ours: Value, our_version: Version, theirs: Value, their_version: Version, newer: str = "") -> bool:
         """Policy decides only between a desktop's stamp and a device's."""
-        our_role, their_role = our_version[1].startswith("D"), their_version[1].startswith("D")
+        our_role, their_role = _role(our_version), _role(their_version)
         if our_role == their_role:
             return digest(ours) > digest(theirs)
-        return (self.policy == "desktop") == our_role
+        if newer:
+            return newer == "desktop"
+        return (self.policy != "device") == our_role
 
     def _outdated(self) -> list[str]:
         """Tombstones of which the source knows and has none: it may have forgotten a later one."""
@@ -280,11 +348,9 @@ class Planner:
         for path in sorted(suspects - {""}, reverse=True):
             children = [p for p in target.items if target.living(p) and parent_of(p) == path]
             if not target.living(path) and any(self._needs(path, child) for child in children):
-                old, version = target.items.get(path), target.stamp()
+                old = target.items.get(path)
                 values = [DIRECTORY, DIRECTORY_MODE] if old is None else old.values
-                new = Item(version, [version, version], list(values)) if old is None else old.copy()
-                new.live(version, new.values)
-                self._take(self.tail, self._entry(path, new))
+                self._take(self.tail, self._entry(path, self._anew(old, list(values))))
 
     def _needs(self, path: str, child: str) -> bool:
         knowledge, directory = self.target.knowledge, self.target.items.get(path)
@@ -302,11 +368,20 @@ class Batch:
 
 
 class Pass:
-    """Executes a plan. `during(batch)` is called as each batch begins: users edit while it runs."""
+    """Executes a plan. `during(batch)` is called as each batch begins: users edit while it runs.
 
-    def __init__(self, plan: Planner, target: Replica, losses: list[Loss]) -> None:
-        self.plan, self.target, self.losses = plan, target, losses
+    merged  takes the contents of which one was made
+    """
+
+    def __init__(self, plan: Planner, target: Replica, losses: list[Loss], merged: set[Value]) -> None:
+        self.plan, self.target, self.losses, self.merged = plan, target, losses, merged
         self.missed = {entry.path for entry in plan.entries if entry.bad}
+
+    def touched(self) -> set[str]:
+        """What a desktop got, or what was sent to a device."""
+        if not self.target.desktop:
+            return set(self.plan.sent)
+        return {act.path for entry in self.plan.entries + self.plan.tail for act in entry.acts}
 
     def run(self, size: int, faults: Faults, during: Callable[[int], None]) -> None:
         """Raises Stopped where the session ends."""
@@ -318,6 +393,7 @@ class Pass:
             during(k)
             ready = [entry for entry in batch.entries if not entry.bad and self._clean(entry)]
             self.losses += [loss for entry in ready for loss in entry.lost]
+            self.merged |= {value for entry in ready for value in entry.merged}
             acts = _in_order([act for entry in ready for act in entry.acts], self.target.desktop)
             if self._notes(acts):
                 if faults.kill is not None and faults.kill[0] == noted:
@@ -417,6 +493,11 @@ class Pass:
                 join(self.target.knowledge[path], self.plan.made[path])
                 self._forget(path)
         self.target.raise_own()
+
+
+def _role(version: Version) -> bool:
+    """Was it stamped by a desktop?"""
+    return version[1].startswith("D")
 
 
 def _visible(act: Act) -> bool:

@@ -18,18 +18,22 @@ from sync.model import (
     Node,
     Replica,
     Value,
+    Vectors,
     contains,
+    knows,
     knows_all,
     parent_of,
+    set_universe,
 )
-from sync.model_pass import Faults, Loss, Pass, Planner, Stopped
+from sync.model_pass import Faults, Loss, NewName, Pass, Planner, Stopped
 
 SETTLE_ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Edit:
-    """What one user does: write (content), mkdir, chmod (mode), rm, mv (to); forget is tombstone cleanup."""
+    """What one user does: write (content), line (one of a file, by its last digit), mkdir, chmod (mode), rm, mv (to);
+    forget is tombstone cleanup."""
 
     what: str
     who: str
@@ -61,9 +65,20 @@ class Sync:
 
 Step = Edit | Sync
 
+TICK = 60  # seconds between two edits of one user: a clock stands still while another's goes on
+LINES, FURTHER = 3, "\n\n"  # of a text; edits of two lines can be merged where others are between them
+
+
+def with_line(content: str, line: str) -> str:
+    """The content, with this line in the place that its last digit says."""
+    lines = (content.split(FURTHER) + [""] * LINES)[:LINES]
+    lines[int(line[-1]) % LINES] = line
+    return FURTHER.join(lines)
+
 
 class ModelWorld:
-    """Model replicas by name. `losses`: what resolutions displaced; `written`, `gone`: what users wrote and ended."""
+    """Model replicas by name. `losses`: what resolutions displaced; `written`, `gone`: what users wrote and ended;
+    `merged`: what went into a text of two; `common`: what each pair had in common, for the next merge."""
 
     def __init__(self, desktops: tuple[str, ...], devices: tuple[str, ...]) -> None:
         self.desktops, self.devices = desktops, devices
@@ -72,6 +87,8 @@ class ModelWorld:
         self.sent = 0
         self.written: set[tuple[int, Value]] = set()
         self.gone: set[tuple[int, Value]] = set()
+        self.merged: set[Value] = set()
+        self.common: dict[tuple[str, str], dict[str, str]] = {}
 
     # -- users
 
@@ -81,9 +98,13 @@ class ModelWorld:
         if edit.what == "forget":
             return self._forget(replica)
         acts: dict[str, Callable[[Replica, str, str | int], bool]] = {
-            "write": self._write, "mkdir": self._mkdir, "chmod": self._chmod, "rm": self._remove, "mv": self._move,
+            "write": self._write, "line": self._line, "mkdir": self._mkdir, "chmod": self._chmod, "rm": self._remove,
+            "mv": self._move,
         }  # fmt: skip
-        return acts[edit.what](replica, edit.path, edit.value)
+        replica.now += TICK
+        done = acts[edit.what](replica, edit.path, edit.value)
+        replica.now -= 0 if done else TICK
+        return done
 
     def _forget(self, replica: Replica) -> bool:
         replica.restart()
@@ -97,11 +118,15 @@ class ModelWorld:
             return False
         self.written.add((0, content))
         if node is None:
-            replica.store[path] = Node(content, FILE_MODE)
+            replica.store[path] = Node(content, FILE_MODE, replica.now)
         else:
             self._overwrite(node, 0)
-            node.write(content)
+            node.write(content, replica.now)
         return True
+
+    def _line(self, replica: Replica, path: str, value: str | int) -> bool:
+        node = replica.store.get(path)
+        return node is not None and self._write(replica, path, with_line(node.content, str(value)))
 
     @staticmethod
     def _rewrites(replica: Replica, path: str, content: str) -> bool:
@@ -116,7 +141,7 @@ class ModelWorld:
     def _mkdir(self, replica: Replica, path: str, _: str | int) -> bool:
         if path in replica.store or not self._make_parent(replica, path):
             return False
-        replica.store[path] = Node(DIRECTORY, DIRECTORY_MODE)
+        replica.store[path] = Node(DIRECTORY, DIRECTORY_MODE, replica.now)
         return True
 
     def _chmod(self, replica: Replica, path: str, mode: str | int) -> bool:
@@ -163,25 +188,41 @@ class ModelWorld:
         for replica in (desktop, device):
             replica.restart()
             replica.scan()
+        known = device.shadow().knowledge
         try:
-            shown = self._one_way(device, desktop, sync, "up", sync.up, {})
-            self._one_way(desktop, device, sync, "down", sync.down, shown)
+            up = self._one_way(device, desktop, sync, "up", sync.up, {})
+            down = self._one_way(desktop, device, sync, "down", sync.down, {} if up is None else up.plan.sent_items())
         except Stopped:
-            pass
+            return
+        if sync.policy == "merge":
+            self._remember(desktop, device, known, [one for one in (up, down) if one is not None])
+
+    def _remember(self, desktop: Replica, device: Replica, known: Vectors, passes: list[Pass]) -> None:
+        """What came and went, or at first all that the device knew, is what the next merge starts from."""
+        common = self.common.setdefault((desktop.name, device.name), {})
+        paths = {path for one in passes for path in one.touched()}
+        paths -= {path for one in passes for path in one.missed}
+        if not common:
+            paths |= {path for path, item in desktop.items.items() if knows(known[path], item.versions[0])}
+        for path in paths & desktop.items.keys():
+            common.pop(path, None)
+            if desktop.living(path) and desktop.items[path].values[0] != DIRECTORY:
+                common[path] = str(desktop.items[path].values[0])
 
     def _one_way(
         self, source: Replica, target: Replica, sync: Sync, way: str, faults: Faults, shown: dict[str, Item]
-    ) -> dict[str, Item]:
-        """One pass, if there is anything to it. Returns what was sent."""
+    ) -> Pass | None:
+        """One pass, if there is anything to it."""
         news = not contains(target.knowledge, source.knowledge) or not contains(target.knowledge, source.forgotten)
         news = news or (source.desktop and not contains(target.forgotten, source.forgotten))
         if source.desktop:
             self._bury(source, target)
         if not news and not (target.desktop and target.implied):
-            return {}
-        plan = Planner(source, target, sync.policy, shown)
+            return None
+        common = self.common.get((sync.desktop, sync.device), {})
+        plan = Planner(source, target, sync.policy, shown, common)
         if not news and not plan.tail:
-            return {}
+            return None
         self.sent += len(plan.entries) + len(plan.tail)
 
         def during(batch: int) -> None:
@@ -189,8 +230,9 @@ class ModelWorld:
                 if (direction, k) == (way, batch):
                     self.edit(edit)
 
-        Pass(plan, target, self.losses).run(sync.size, faults, during)
-        return {path: plan.snapshot[path] for path in plan.sent}
+        execution = Pass(plan, target, self.losses, self.merged)
+        execution.run(sync.size, faults, during)
+        return execution
 
     @staticmethod
     def _bury(desktop: Replica, device: Replica) -> None:
@@ -240,8 +282,23 @@ class ModelWorld:
             raise ModelFailure(f"restless: {self.sent} sent, {self.losses[before:]} after everything was settled")
         kept: set[tuple[int, Value | None]] = {(u, one[u]) for one in first.values() for u in UNITS}
         kept |= {(u, value) for _, _, u, value in self.losses}
+        kept |= {(0, value) for value in self.merged}
         if lost := self.written - self.gone - kept:
             raise ModelFailure(f"lost: {sorted(lost, key=str)}; all have {first}")
         for replica in self.replicas.values():
             if not all(replica.clean(path) for path in UNIVERSE):
                 raise ModelFailure(f"unscanned: {replica.name}")
+
+
+def name_everything(desktops: tuple[str, ...], devices: tuple[str, ...], steps: tuple[Step, ...]) -> None:
+    """Set the universe to what this world needs: what names kept copies get is only seen by going through it."""
+    kept: set[str] = set()
+    while True:
+        set_universe(kept)
+        world = ModelWorld(desktops, devices)
+        try:
+            for step in steps if any(isinstance(step, Sync) and step.policy == "both" for step in steps) else ():
+                world.step(step)
+            return
+        except NewName as name:
+            kept.add(str(name))

@@ -11,8 +11,11 @@ from sync.model_pass import Faults
 from sync.model_world import Edit, Step, Sync
 
 # Every kind of trouble, by the name under which a test asks for it: equal contents written on several sides,
-# directories, cuts and the policy that leaves conflicts alone, crashes, moves, edits while a session runs, cleanup.
-ALL = frozenset(("equal", "directories", "cut", "crash", "moves", "during", "clean"))
+# directories, cuts and the policy that leaves conflicts alone, crashes, moves, edits while a session runs, cleanup,
+# policies that look at more than versions, each partnership with one of its own that changes now and then.
+ALL = frozenset(("equal", "directories", "cut", "crash", "moves", "during", "clean", "policies"))
+POLICIES = ("desktop", "device", "newest", "both", "merge", "skip")
+SAME_POLICY = 0.8  # share of sessions with the policy that their partnership had before
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Generator:
 
     def __init__(self, seed: int, kinds: frozenset[str]) -> None:
         self.random, self.kinds, self.token = random.Random(seed), kinds, 100
+        self.policies: dict[tuple[str, str], str] = {}
 
     def script(self) -> Script:
         """Eight to forty steps of two or three desktops and as many devices."""
@@ -63,19 +67,30 @@ class Generator:
             return Edit("rm", who, path)
         if x < 0.65:
             return Edit("chmod", who, path, self.token)
+        if "policies" in self.kinds and self.random.random() < 0.4:
+            return Edit("line", who, path, f"line {self.token:04d}")
         same = "equal" in self.kinds and self.random.random() < 0.4
         return Edit("write", who, path, f"content {self.random.randint(1, 2) if same else self.token:04d}")
 
     def _sync(self, desktops: tuple[str, ...], devices: tuple[str, ...]) -> Sync:
         pick, chance = self.random.choice, self.random.random
         cut = "cut" in self.kinds
-        policy = pick(("desktop", "device", "skip") if cut else ("desktop", "device"))
+        desktop, device = pick(desktops), pick(devices)
+        policy = self._policy(desktop, device)
         size = self.random.randint(1, 3) if cut and chance() < 0.5 else 99
         during = []
         if "during" in self.kinds and chance() < 0.3:
             for _ in range(self.random.randint(1, 2)):
                 during.append((pick(("up", "down")), self.random.randint(0, 2), self._edit(pick(desktops + devices))))
-        return Sync(pick(desktops), pick(devices), policy, size, self._faults(), self._faults(), tuple(during))
+        return Sync(desktop, device, policy, size, self._faults(), self._faults(), tuple(during))
+
+    def _policy(self, desktop: str, device: str) -> str:
+        if "policies" not in self.kinds:
+            return self.random.choice(("desktop", "device", "skip") if "cut" in self.kinds else ("desktop", "device"))
+        before = self.policies.get((desktop, device), "")
+        if not before or self.random.random() > SAME_POLICY:
+            before = self.policies[desktop, device] = self.random.choice(POLICIES)
+        return before
 
     def _faults(self) -> Faults:
         faults = Faults()

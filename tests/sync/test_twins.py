@@ -6,7 +6,7 @@ import pytest
 
 from sync.model import ModelFailure
 from sync.model_pass import Faults
-from sync.model_world import Edit, ModelWorld, Sync
+from sync.model_world import Edit, ModelWorld, Sync, name_everything
 from sync.steps import ALL, Generator, Script, shrink
 from sync.twins import COMPARED, Twins, run_seed
 
@@ -79,6 +79,7 @@ def test_engine_and_model_agree_in_many_worlds(seed: int) -> None:
 def check_model(seed: int) -> None:
     """One world of the model alone, with users who edit while sessions run, and with cleanup of tombstones."""
     script = Generator(seed, ALL).script()
+    name_everything(script.desktops, script.devices, script.steps)
     world = ModelWorld(script.desktops, script.devices)
     for step in script.steps:
         world.step(step)

@@ -16,7 +16,9 @@ if __name__ == "__main__":
     root = Path(__file__).resolve().parents[2]
     sys.path[:0] = [str(root / part) for part in ("protocol", "device", "hardware", "desktop", "tests")]
 
+from cradle_desktop.conflict.ancestors import Ancestors
 from cradle_desktop.conflict.store import Loser
+from cradle_desktop.metadata.database import Database
 from cradle_desktop.sync import arrive
 from cradle_desktop.sync.engine import synchronize
 from cradle_desktop.sync.report import Observer, SyncOptions
@@ -29,7 +31,7 @@ from cradle_testing.pair import Cut
 from cradle_testing.worlds import MemoryConflicts, World
 from sync.model import DIRECTORY, ModelFailure
 from sync.model_pass import Loss, digest
-from sync.model_world import SETTLE_ROUNDS, Edit, ModelWorld, Step, Sync
+from sync.model_world import SETTLE_ROUNDS, TICK, Edit, ModelWorld, Step, Sync, name_everything, with_line
 from sync.steps import ALL, Generator, Script, shrink
 
 # What the engine is compared in: all but what the model's batches see in other places than the engine's.
@@ -73,6 +75,8 @@ class RealWorld(World):
     def __init__(self, folder: Path, script: Script) -> None:
         super().__init__(folder, script.desktops, script.devices)
         kills = any(isinstance(step, Sync) and step.down.kill for step in script.steps)
+        self._folder = folder
+        self._databases: dict[str, Database] = {}
         self.fates: dict[str, Fate] = {}
         self.recorders: dict[str, Recorder] = {}
         for name, desk in self.desks.items():
@@ -100,6 +104,8 @@ class RealWorld(World):
         board.end.agent.limits.batch_items = sync.size
         connection, pump = self._connect(sync.desktop, sync.device, None)
         options = SyncOptions(policy=sync.policy, max_delete=100.0, partner=sync.device)  # type: ignore[arg-type]
+        if sync.policy == "merge":
+            options.ancestors = self._ancestors(sync)
         self.fates[sync.desktop].arm(sync.up.kill)
         self.fates[sync.device].arm(sync.down.kill)
         dead = ""
@@ -118,15 +124,22 @@ class RealWorld(World):
         self.fates[sync.desktop].arm()
         self.fates[sync.device].arm()
 
+    def _ancestors(self, sync: Sync) -> Ancestors:
+        folder = self._folder / "ancestors" / sync.desktop
+        database = self._databases.setdefault(sync.desktop, Database(folder / "cradle.db"))
+        return Ancestors(database, sync.device, self.fates[sync.desktop].replica_id, str(folder / "texts"))
+
     def edit(self, edit: Edit) -> None:
         """What a user did."""
         if edit.what == "forget":
             self.forget(edit.who)
             return
         store = self[edit.who].store
-        store.advance(60)
+        store.advance(TICK)
         if edit.what == "write":
             store.write(edit.path, str(edit.value).encode())
+        elif edit.what == "line":
+            store.write(edit.path, with_line(store.read(edit.path).decode(), str(edit.value)).encode())
         elif edit.what == "mkdir":
             store.mkdir(edit.path)
         elif edit.what == "chmod":
@@ -166,6 +179,7 @@ class Twins:
 
     def __init__(self, folder: Path, script: Script) -> None:
         self.script = script
+        name_everything(script.desktops, script.devices, script.steps)
         self.model = ModelWorld(script.desktops, script.devices)
         self.real = RealWorld(folder, script)
 
