@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from loopback.rig import Agent, Desktop, Pair
+from loopback.rig import Agent, Desktop, Pair, nursery
 
 ADDRESSES = {"plain": "tcp://127.0.0.1:0?plain=1", "tls": "tcp://127.0.0.1:0"}
 KEPT = "as they met"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_in_the_nursery() -> Iterator[None]:
+    """What forks commands ends with the run."""
+    yield
+    if nursery.cache_info().currsize:
+        nursery().close()
 
 
 @pytest.fixture

@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from cradle_testing.trees import read_tree, write_tree
+from loopback.nursery import Child, Nursery
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH = os.pathsep.join(str(ROOT / name) for name in ("protocol", "device", "hardware", "desktop", "tests"))
@@ -37,17 +40,62 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "cradle_desktop.cli", *words]
 
 
+# The thorough profile starts each command as a user does; else they are forked where one has loaded what they need.
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+
+
+@cache
+def nursery() -> Nursery:
+    """Where this test run forks its commands; tests/loopback/conftest.py closes it."""
+    return Nursery(environment(ROOT))
+
+
+def launch(words: Sequence[str], home: Path, out: int, err: int) -> "Child | subprocess.Popen[bytes]":
+    """Start a command in its home; `out` and `err`: descriptors that it prints to."""
+    with open(os.devnull) as nothing:
+        if THOROUGH:
+            streams = {"stdin": nothing, "stdout": out, "stderr": err}
+            return subprocess.Popen(command(*words), env=environment(home), cwd=home, **streams)
+        return nursery().start(words, environment(home), home, (nothing.fileno(), out, err))
+
+
 @dataclass
 class Result:
     """What one command did."""
 
-    code: int
+    code: int | None
     out: str
     err: str
 
     def document(self) -> Any:
         """The JSON document, which must be all there is on stdout."""
         return json.loads(self.out)
+
+
+class Running:
+    """A command that runs in a home. What it prints is in files, and read at its end."""
+
+    def __init__(self, words: Sequence[str], home: Path) -> None:
+        self._files = [TemporaryFile("w+", encoding="utf-8") for _ in range(2)]  # noqa: SIM115  until the command ends
+        out, err = (file.fileno() for file in self._files)
+        self.process = launch(words, home, out, err)
+
+    def communicate(self, timeout: float = RUNS) -> tuple[str, str]:
+        """Wait for its end; what it printed to stdout and stderr. A command that is not done in time is killed."""
+        try:
+            self.process.wait(timeout)
+        finally:
+            self.kill()
+        texts = []
+        for file in self._files:
+            with file:
+                file.seek(0)
+                texts.append(file.read())
+        return texts[0], texts[1]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(ENDS)
 
 
 class Desktop:
@@ -57,48 +105,36 @@ class Desktop:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
 
-    def run(self, *words: str, expect: int | None = 0, feed: str = "", **extra: str) -> Result:
+    def run(self, *words: str, expect: int | None = 0) -> Result:
         """Run a command to its end; `expect` is the exit code it must have."""
-        env = environment(self.home) | extra
-        done = subprocess.run(
-            command(*words),
-            env=env,
-            cwd=self.home,
-            input=feed,
-            capture_output=True,
-            text=True,
-            timeout=RUNS,
-            check=False,
-        )
-        result = Result(done.returncode, done.stdout, done.stderr)
+        running = self.start(*words)
+        out, err = running.communicate(RUNS)
+        result = Result(running.process.returncode, out, err)
         assert "Traceback" not in result.err, result.err
         if expect is not None:
             assert result.code == expect, f"cradle {' '.join(words)}: {result}"
         return result
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str) -> "Running":
         """Start a command and leave it running; the caller waits for it."""
-        return subprocess.Popen(
-            command(*words), env=environment(self.home), cwd=self.home, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        return Running(words, self.home)
 
     def sync(self, *words: str, expect: int | None = 0) -> Any:
         """Sync and return the JSON document."""
         return self.run("sync", "--json", *words, expect=expect).document()
 
     @contextmanager
-    def frozen_sync(self) -> "Iterator[subprocess.Popen[str]]":
+    def frozen_sync(self) -> "Iterator[Running]":
         """A sync that stands still from the moment it has locked what it syncs until the end of `with`."""
         running = self.start("sync")
         wait_until(lambda: any(path.stat().st_size for path in (self.home / "state" / "locks").glob("*")))
-        running.send_signal(signal.SIGSTOP)
+        running.process.send_signal(signal.SIGSTOP)
         try:
             yield running
         finally:
-            running.send_signal(signal.SIGCONT)
-            out, err = running.communicate(timeout=RUNS)
-        assert running.returncode == 0, (out, err)
+            running.process.send_signal(signal.SIGCONT)
+            out, err = running.communicate(RUNS)
+        assert running.process.returncode == 0, (out, err)
 
 
 class Agent:
@@ -111,7 +147,8 @@ class Agent:
         self.root, self.state = base / "root", base / "state"
         self.root.mkdir(parents=True, exist_ok=True)
         self.address = ""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | subprocess.Popen[bytes] | None = None
+        self._stdout = -1
         self._printed = b""
 
     def __enter__(self) -> "Agent":
@@ -124,26 +161,26 @@ class Agent:
     def start(self) -> None:
         """Start it and wait until it listens; a second start listens where the first did."""
         self._printed = b""
-        with open(self.base / "log", "ab") as log:
-            self._process = subprocess.Popen(self.command(), env=self.environment(), stdout=subprocess.PIPE, stderr=log)
+        self._stdout, theirs = os.pipe()
+        try:
+            with open(self.base / "log", "ab") as log:
+                self._process = self.launch(theirs, log.fileno())
+        finally:
+            os.close(theirs)
         self.address = self.wait_for(r"listening (\S+)")
 
-    def command(self) -> "list[str]":
-        """How the process is started."""
+    def launch(self, out: int, err: int) -> "Child | subprocess.Popen[bytes]":
+        """Start the process."""
         listen = self.address or self.listen
         words = ["agent", "run", "--listen", listen, "--root", str(self.root), "--state", str(self.state)]
-        return command(*words, "--name", self.name, "--code", CODE, *self.words)
-
-    def environment(self) -> "dict[str, str]":
-        return environment(self.base)
+        return launch([*words, "--name", self.name, "--code", CODE, *self.words], self.base, out, err)
 
     def wait_for(self, pattern: str, seconds: float = STARTS) -> str:
         """Wait until stdout holds a match; return its first group."""
-        assert self._process is not None and self._process.stdout is not None
         until = time.monotonic() + seconds
         while not (found := re.search(pattern, self._printed.decode())):
-            ready, _, _ = select.select([self._process.stdout], [], [], max(0, until - time.monotonic()))
-            more = os.read(self._process.stdout.fileno(), 4096) if ready else b""
+            ready, _, _ = select.select([self._stdout], [], [], max(0, until - time.monotonic()))
+            more = os.read(self._stdout, 4096) if ready else b""
             assert more, f"no {pattern!r}: {self._printed!r} {self.log()}"
             self._printed += more
         return found.group(1)
@@ -161,9 +198,9 @@ class Agent:
             self._ended()
 
     def _ended(self) -> int:
-        assert self._process is not None and self._process.stdout is not None
+        assert self._process is not None
         code = self._process.wait(ENDS)
-        self._process.stdout.close()
+        os.close(self._stdout)
         self._process = None
         return code
 

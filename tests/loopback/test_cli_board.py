@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,13 +25,11 @@ class BoardAgent(Agent):
 
     board: Path
 
-    def command(self) -> "list[str]":
+    def launch(self, out: int, err: int) -> "subprocess.Popen[bytes]":
         words = [need("micropython"), "-X", "heapsize=" + HEAP, str(ROOT / "device/boot/unix.py")]
         words += ["--listen", self.listen, "--root", str(self.root), "--state", str(self.state)]
-        return [*words, "--name", self.name]
-
-    def environment(self) -> "dict[str, str]":
-        return {"PATH": "/usr/bin:/bin", "MICROPYPATH": f"{self.board}:.frozen"}
+        environment = {"PATH": "/usr/bin:/bin", "MICROPYPATH": f"{self.board}:.frozen"}
+        return subprocess.Popen([*words, "--name", self.name], env=environment, stdout=out, stderr=err)
 
 
 @pytest.fixture

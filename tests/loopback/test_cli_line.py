@@ -105,7 +105,7 @@ def test_the_agent_restarts_in_the_middle(wire: Wire) -> None:
     wire.agent.kill()
     _, err = running.communicate(timeout=60)
     last = err.splitlines()[-1]  # a note that the device is silent may come before it
-    assert running.returncode == 7 and last.startswith("cradle: ") and "Traceback" not in err, err
+    assert running.process.returncode == 7 and last.startswith("cradle: ") and "Traceback" not in err, err
     wire.agent.start()
     wire.desktop.run("sync")
     assert wire.pair.equal()

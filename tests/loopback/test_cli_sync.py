@@ -217,7 +217,7 @@ def test_two_syncs_at_once(pair: Pair) -> None:
     pair.fill({"large": os.urandom(LONG)})
     with pair.desktop.frozen_sync() as first:
         second = pair.desktop.run("sync", expect=None)
-        assert second.code == 1 and f"process {first.pid}" in second.err, second
+        assert second.code == 1 and f"process {first.process.pid}" in second.err, second
     assert pair.equal()
 
 
@@ -291,9 +291,9 @@ def test_ctrl_c(pair: Pair) -> None:
     pair.fill({"large": os.urandom(LONG)})
     first = pair.desktop.start("sync")
     pair.under_way()
-    first.send_signal(signal.SIGINT)
+    first.process.send_signal(signal.SIGINT)
     _, err = first.communicate(timeout=20)
-    assert first.returncode == 130 and "Traceback" not in err and err.count("\n") == 1
+    assert first.process.returncode == 130 and "Traceback" not in err and err.count("\n") == 1
     pair.desktop.run("sync")
     assert pair.equal()
 

@@ -1,0 +1,115 @@
+"""Processes of `cradle` that need no start of an interpreter: one that has loaded it forks another for each command.
+
+What is forked is a process like any other, with its own pid, streams, folder, environment and exit code; only the
+loading is not its own. Hundreds of commands in a test run would spend most of their time on that. No tests here.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# Bytes of one order: words, environment, folder.
+ORDER = 1 << 16
+# What commands import when they run.
+LOADED = (
+    "argparse", "ssl", "cradle_desktop.agent_command", "cradle_desktop.manager", "cradle_desktop.opening",
+    "cradle_desktop.pairing", "cradle_desktop.progress", "cradle_desktop.providers.install", "cradle_hardware.pake",
+    "cradle_hardware.serial", "cradle_hardware.tls", "cradle_hardware.certificate",
+    *("cradle_desktop.commands." + name for name in ("agent", "conflicts", "devices", "pairing", "sync", "types")),
+)  # fmt: skip
+
+
+class Child:
+    """A command that runs. What `subprocess.Popen` has under these names; streams are descriptors of the caller."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._descriptor = os.pidfd_open(pid)
+
+    def wait(self, timeout: "float | None" = None) -> int:
+        if self.returncode is None:
+            if not select.select([self._descriptor], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            os.close(self._descriptor)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            signal.pidfd_send_signal(self._descriptor, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Nursery:
+    """The process that has loaded `cradle`. It ends with its test run, or when it is closed."""
+
+    def __init__(self, environment: "dict[str, str]") -> None:
+        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-m", "loopback.nursery", str(theirs.fileno())]
+            self._process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
+
+    def start(self, words: Sequence[str], env: "dict[str, str]", folder: Path, streams: Sequence[int]) -> Child:
+        """Run a command; streams: its stdin, stdout and stderr."""
+        order = json.dumps([list(words), env, str(folder)]).encode()
+        assert len(order) < ORDER
+        socket.send_fds(self._orders, [order], list(streams))
+        return Child(int(self._orders.recv(20)))
+
+    def close(self) -> None:
+        self._orders.close()
+        self._process.wait()
+
+
+def main(orders: socket.socket) -> int:
+    """Fork a command for each order. Returns, in a command, its exit code; in the nursery, 0 at the end of the run."""
+    import gc
+    from importlib import import_module
+
+    for name in LOADED:
+        import_module(name)
+    gc.freeze()  # so that collections in a command copy no page of what all share
+    while True:
+        order, streams, _, _ = socket.recv_fds(orders, ORDER, 3)
+        if not order:
+            return 0
+        between = os.fork()
+        if between == 0:
+            break
+        os.waitpid(between, 0)
+        for stream in streams:
+            os.close(stream)
+    # The process between ends at once: so the command becomes a child of the test run, its reaper (tests/conftest.py).
+    command = os.fork()
+    if command:
+        orders.send(b"%d" % command)
+        os._exit(0)
+    orders.close()
+    return become(*json.loads(order), streams)
+
+
+def become(words: "list[str]", environment: "dict[str, str]", folder: str, streams: "list[int]") -> int:
+    """Run a command in this process, as if it had been started so."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
+    from cradle_desktop.cli import main as cradle
+
+    return cradle(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main(socket.socket(fileno=int(sys.argv[1]))))
