@@ -36,6 +36,10 @@ KEPT_MAX = 32 * 1024 * 1024
 GOODBYE = 1.0
 # A device that scans is silent; after so many seconds the user hears that it is still there.
 SILENCE = 20.0
+# A device hangs up on a desktop that says nothing for a quarter of an hour; this often, in seconds, it hears of us.
+ALIVE = 60.0
+# Seconds between two looks, while nothing comes, whether somebody wants the waiting to end.
+WAKE = 0.25
 
 # What a link may raise while bytes move.
 LINK_ERRORS = (LinkError, OSError)
@@ -45,24 +49,32 @@ def quiet(kind: int, body: bytes) -> None:
     """Hears notices and does nothing."""
 
 
+def unmoved() -> None:
+    """Waits on."""
+
+
 class Connection:
     """Requests to one proven device.
 
     peer               what the device said of itself
     bytes_sent, bytes_received   on the link, everything counted
+    rate               bytes a second that the link carries, 0: not known
     on_notice          called with kind and body of each notice while somebody waits
     on_silence         called with the seconds that the device has been silent while a reply is due
+    on_wait            called now and then while nothing comes; what it raises ends the waiting
     """
 
     def __init__(self, pump: "Pump", peer: "Peer", on_notice: "Notice" = quiet) -> None:
         self._pump, self._session, self.peer, self.on_notice = pump, pump.session, peer, on_notice
         self.on_silence: Callable[[float], None] = lambda seconds: None
+        self.on_wait: Callable[[], None] = unmoved
+        self._said = time.monotonic()  # when the device last heard from us
         self._kept: dict[int, deque[Reply | RequestFailed]] = {}
         self._kept_bytes = 0
         self._unwanted: set[int] = set()
         self._closed = False
-        rate = pump.link.rate
-        self._high = min(HIGH_WATER, max(LINE_WATER, rate // 2)) if rate else HIGH_WATER
+        self.rate = pump.link.rate
+        self._high = min(HIGH_WATER, max(LINE_WATER, self.rate // 2)) if self.rate else HIGH_WATER
 
     @property
     def bytes_sent(self) -> int:
@@ -86,13 +98,14 @@ class Connection:
         """
         try:
             while request is None and self._session.free_requests() <= 0:
-                self._move(None)
+                self._wait()
             number = self._session.request(kind, body, more, request or 0)
         except ProtocolError as error:
             raise broken(error) from error
+        self._said = time.monotonic()
         flush(self._pump)
         while self._pump.waiting() > self._high:
-            self._move(None)
+            self._wait()
         return number
 
     def replies(self, request: int) -> "Iterator[Reply]":
@@ -122,6 +135,16 @@ class Connection:
         while self._move(0):
             pass
 
+    def keep_alive(self, now: float) -> None:
+        """Whoever is busy for long without a word to the device calls this now and then, with the monotonic time.
+
+        Reads nothing, so bodies of replies stay valid.
+        """
+        if now - self._said >= ALIVE:
+            self._said = now
+            self._session.ping()
+            flush(self._pump)
+
     def close(self) -> None:
         """Say goodbye and close the link; safe to call twice."""
         if self._closed:
@@ -149,6 +172,11 @@ class Connection:
         self._drain()
         return moved
 
+    def _wait(self) -> None:
+        """Wait until something moves, but not for long."""
+        if not self._move(WAKE):
+            self.on_wait()
+
     def _drain(self) -> None:
         while (event := next_event(self._pump)) is not None:
             self._sort(event)
@@ -163,10 +191,13 @@ class Connection:
                 return self._unkeep(request, kept)
             event = next_event(self._pump)
             if event is None:
-                step(self._pump, due - time.monotonic())
-                if time.monotonic() >= due:
+                if not step(self._pump, min(WAKE, due - time.monotonic())):
+                    self.on_wait()
+                now = time.monotonic()
+                self.keep_alive(now)
+                if now >= due:
                     due += SILENCE
-                    self.on_silence(time.monotonic() - begun)
+                    self.on_silence(now - begun)
             elif event[0] == REPLY and event[2] == request:
                 return event[1], event[3], event[4]
             else:

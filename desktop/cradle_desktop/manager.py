@@ -38,17 +38,20 @@ if TYPE_CHECKING:
 # The largest number that the state database can hold.
 MOST_CONFLICTS = 2**63 - 1
 
-# Seconds between two looks at a serial line during a scan: well below the timers of the other end's link machine.
-AWAKE = 0.05
-
 NOTHING_PAIRED = "nothing is paired yet; pair a device with 'cradle pair ADDRESS'"
 
 
 class Report:
-    """What a sync with one partner did."""
+    """What a sync with one partner did.
+
+    types      one result for each object type that it came to, in their order
+    started    Unix seconds; seconds: how long it took
+    cancelled  its end was asked for before it was through
+    """
 
     def __init__(self, partner: str, types: "list[TypeResult]", waiting: int, seconds: float) -> None:
         self.partner, self.types, self.conflicts_waiting, self.seconds = partner, types, waiting, seconds
+        self.started, self.cancelled = time.time() - seconds, False
 
 
 class OpenType:
@@ -69,6 +72,7 @@ class ServiceManager:
         self.identity = Identity(me.id, me.name)
         self.registry = Registry(self._database)
         self.metadata = SqliteStore(self._database)
+        self._running: Observer | None = None
 
     def __enter__(self) -> "ServiceManager":
         return self
@@ -246,42 +250,66 @@ class ServiceManager:
     def sync(
         self, partner: Partnership, max_delete: float | None, observer: "Observer", revert: bool = False
     ) -> Report:
-        """Sync everything that is enabled with a partner.
+        """Sync everything that is enabled with a partner. `cancel` ends it from another thread.
 
-        `revert`: where changes flow one way, drop what the receiving side changed by itself.
+        observer  hears how it goes on: see `Observer` and `Progress`
+        revert    where changes flow one way, drop what the receiving side changed by itself
         """
         from cradle_desktop.metadata.horizon import Horizons
         from cradle_desktop.sync.engine import synchronize
         from cradle_desktop.sync.report import MassDelete as Guard
 
-        begun, results, conflicts = time.monotonic(), [], self.conflicts
+        begun, results, conflicts = time.monotonic(), list[TypeResult](), self.conflicts
         journals: list[Journal] = []
         _check_revert(partner, revert)
-        with self._open(partner) as types, self.connect(partner) as connection:
+        with self._open(partner) as types, self.connect(partner) as connection, self._under(observer):
             connection.on_silence = lambda seconds: observer.note(
                 f"{partner.name} has been at work for {seconds:.0f} s"
             )
             for one in types:
-                keep_awake(one.store, connection)
+                if observer.cancelled:
+                    break
                 options = self._options(partner, one, max_delete, revert)
                 with sentences(one.enabled.location):
                     try:
                         keep = partial(self._journal, partner.name, one, journals)
                         results.append(synchronize(connection, one.store, one.meta, conflicts, options, observer, keep))
-                        Horizons(self._database).clean(one.meta, int(time.time()), self.settings.delete_age)
+                        if not results[-1].cancelled:
+                            Horizons(self._database).clean(one.meta, int(time.time()), self.settings.delete_age)
                     except Guard as error:
                         raise MassDelete(str(error)) from error
         with sentences():
-            self.registry.synced(partner.name)
-            for one, result in zip(types, results, strict=True):
-                if one.enabled.deviations != result.deviations:
+            if not observer.cancelled:
+                self.registry.synced(partner.name)
+            for one, result in zip(types, results, strict=False):
+                if one.enabled.deviations != result.deviations and not result.cancelled:
                     self.registry.deviated(partner.name, one.enabled.type, result.deviations)
             waiting = conflicts.count(partner.name)
         for gone in conflicts.dropped:
             observer.note(f"the kept version of {gone.identity} (conflict {gone.number}) was dropped: no room was left")
         for journal in journals:
             _tell(journal, observer)
-        return Report(partner.name, results, waiting, time.monotonic() - begun)
+        report = Report(partner.name, results, waiting, time.monotonic() - begun)
+        report.cancelled = observer.cancelled > 0
+        return report
+
+    def cancel(self) -> bool:
+        """End the sync that another thread has under way, at its next safe point; called again, at once: see
+        `Observer.cancel`. `sync` then returns its report as usual. False: none is under way (it may be connecting).
+        """
+        running = self._running
+        if running is not None:
+            running.cancel()
+        return running is not None
+
+    @contextmanager
+    def _under(self, observer: "Observer") -> Iterator[None]:
+        """This observer's sync is the one that `cancel` ends."""
+        self._running = observer
+        try:
+            yield
+        finally:
+            self._running = None
 
     def _journal(self, partner: str, one: OpenType, opened: "list[Journal]") -> "Journal | None":
         """What is displaced in a store is noted there, if the store can keep it."""
@@ -323,7 +351,6 @@ class ServiceManager:
         _check_revert(partner, revert)
         with self._open(partner, look=True) as types, self.connect(partner) as connection:
             for one in types:
-                keep_awake(one.store, connection)
                 with sentences(one.enabled.location):
                     options = self._options(partner, one, None, revert)
                     plans.append((one.enabled.type, preview(connection, one.store, one.meta, options)))
@@ -399,23 +426,3 @@ def elsewhere(name: str, address: str, ports: "Callable[[], list[LinkInfo]]" = p
     place = address.partition("?")[0]
     others = [port.address for port in ports() if port.vid is not None and port.address != place]
     return f"; if {name} is now at {' or '.join(others)}, pair there: it is known by its key" if others else ""
-
-
-def keep_awake(store: ObjectStore, connection: Connection) -> None:
-    """Let the connection move its bytes now and then while this store is scanned: a serial line must not fall silent.
-
-    On other links the kernel answers for us, and a scan costs nothing more.
-    """
-    if connection.steady:
-        return
-    scan = store.items
-
-    def items() -> Iterator[tuple[str, bytes]]:
-        due = time.monotonic() + AWAKE
-        for item in scan():
-            if time.monotonic() >= due:
-                connection.poll()
-                due = time.monotonic() + AWAKE
-            yield item
-
-    store.items = items  # type: ignore[method-assign]  # of this one object, for as long as it is open

@@ -3,7 +3,12 @@
 import pytest
 
 from cradle_desktop.output import QUIET, Output
-from cradle_desktop.progress import LINE_EVERY, Progress, line
+from cradle_desktop.progress import LINE_EVERY, Display, line
+from cradle_desktop.sync.report import Progress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_desktop.sync.report import Stage
 
 
 class Clock:
@@ -18,20 +23,21 @@ class Clock:
 
 def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    progress = Progress(Output(), "kiosk", clock)
+    progress = Display(Output(), "kiosk", clock)
     for k in range(100):
-        progress.progress("send", k, 100, k * 1000, 100_000)
+        progress.progress(Progress("files", "send", k, 100, k * 1000, 100_000, 2000.0))
         clock.now += LINE_EVERY / 20
     shown = capsys.readouterr()
     assert shown.out == "" and shown.err.count("\n") == 4
-    assert shown.err.startswith("kiosk to the device: 20 of 100 objects, 20.0 kB of 100.0 kB (20 %)\n")
+    first = "kiosk to the device: 20 of 100 objects, 20.0 kB of 100.0 kB (20 %), 2.0 kB/s, 40 s left\n"
+    assert shown.err.startswith(first)
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    progress = Progress(Output(QUIET), "kiosk", clock)
+    progress = Display(Output(QUIET), "kiosk", clock)
     clock.now += 100
-    progress.progress("scan", 1, 0, 0, 0)
+    progress.progress(Progress("files", "scan", 1))
     progress.note("a note")
     assert capsys.readouterr().err == ""
 
@@ -39,12 +45,13 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cradle_desktop.progress.terminal", lambda: True)
     clock = Clock()
-    progress = Progress(Output(), "kiosk", clock)
-    progress.progress("send", 1, 2, 10, 20)
+    progress = Display(Output(), "kiosk", clock)
+    progress.progress(Progress("files", "send", 1, 2, 10, 20))
     assert capsys.readouterr().err == ""
-    for stage in ("send", "send", "receive"):
+    stages: "list[Stage]" = ["send", "send", "receive"]
+    for stage in stages:
         clock.now += 1
-        progress.progress(stage, 1, 2, 10, 20)
+        progress.progress(Progress("files", stage, 1, 2, 10, 20, 5.0))
     progress.note("a note")
     progress.close()
     shown = capsys.readouterr()
@@ -52,4 +59,4 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
 
 
 def test_a_line_without_totals() -> None:
-    assert line("kiosk", "scanning", 7, 0, 0, 0) == "kiosk scanning: 7 objects"
+    assert line("kiosk", Progress("files", "scan", 7)) == "kiosk scanning: 7 objects"

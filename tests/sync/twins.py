@@ -21,7 +21,7 @@ from cradle_desktop.conflict.store import Loser
 from cradle_desktop.metadata.database import Database
 from cradle_desktop.sync import arrive
 from cradle_desktop.sync.engine import synchronize
-from cradle_desktop.sync.report import Observer, SyncOptions
+from cradle_desktop.sync.report import Observer, Progress, SyncOptions
 from cradle_protocol.provider.store import Reader
 from cradle_protocol.sync.memory import MemoryMetadata
 from cradle_protocol.sync.values import file_value
@@ -59,11 +59,12 @@ class Watch(Observer):
         self._done = {"receive": 0, "send": 0}
         self._batches = {"receive": 0, "send": 0}
 
-    def progress(self, stage: str, done: int, total: int, bytes_done: int, bytes_total: int) -> None:
+    def progress(self, event: Progress) -> None:
         """A batch has ended where more objects are done than before, or none were to be done."""
-        if stage == "scan" or (done == self._done[stage] and total):
+        stage = event.stage
+        if stage == "scan" or (event.done == self._done[stage] and event.total):
             return
-        self._done[stage] = done
+        self._done[stage] = event.done
         self._batches[stage] += 1
         if self._batches[stage] == self._stops[stage]:
             raise Cut

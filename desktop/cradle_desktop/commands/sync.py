@@ -3,14 +3,15 @@
 import gc
 from argparse import Namespace
 
+from cradle_desktop.commands.interrupt import gently
 from cradle_desktop.commands.recording import recorded
 from cradle_desktop.commands.report import counts, summary
-from cradle_desktop.errors import EXIT_CONFLICTS, EXIT_DONE, EXIT_PARTIAL, NoDevice, Usage, UserError
+from cradle_desktop.errors import EXIT_CONFLICTS, EXIT_DONE, EXIT_PARTIAL, Interrupted, NoDevice, Usage, UserError
 from cradle_desktop.manager import Report, ServiceManager
 from cradle_desktop.opening import Ears
 from cradle_desktop.output import Output
 from cradle_desktop.partnership.registry import Partnership
-from cradle_desktop.progress import Progress
+from cradle_desktop.progress import Display
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,12 +34,15 @@ def sync(arguments: Namespace, output: Output) -> int:
     with recorded(arguments.capture) as heard, ServiceManager(ears(output, heard)) as manager:
 
         def one(partner: Partnership) -> int:
-            progress = Progress(output, partner.name)
+            display = Display(output, partner.name)
             try:
-                report = manager.sync(partner, arguments.max_delete, progress, arguments.revert)
+                with gently(manager, output):
+                    report = manager.sync(partner, arguments.max_delete, display, arguments.revert)
             finally:
-                progress.close()
+                display.close()
             show(report, output)
+            if report.cancelled:
+                raise Interrupted
             return verdict(report)
 
         return each(manager, arguments, output, one)
@@ -66,6 +70,8 @@ def each(manager: ServiceManager, arguments: Namespace, output: Output, what: "C
     for partner in partners:
         try:
             codes.append(what(partner))
+        except Interrupted:
+            raise
         except NoDevice as error:
             away.append(f"{partner.name} ({partner.address})")
             output.detail(f"{partner.name}: {error.text}")

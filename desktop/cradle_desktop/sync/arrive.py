@@ -11,9 +11,10 @@ from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.arrivals import needs_content
 from cradle_desktop.sync.displace import Displacing
 from cradle_desktop.sync.intake import Intake
+from cradle_desktop.sync.meter import Meter
 from cradle_desktop.sync.plan import Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
-from cradle_desktop.sync.report import Observer, TypeResult
+from cradle_desktop.sync.report import Observer, Tally, TypeResult
 from cradle_desktop.sync.resolve import Lost
 from cradle_desktop.undo.journal import Journal
 from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT, NO_ROOM
@@ -36,6 +37,7 @@ class Arriving:
     """One pass from the device, being executed.
 
     skipped    ids that are left out; what fails is added
+    undone     ids that were not come to: the link went, or the end was asked for
     forgotten  what the device has forgotten, where this side missed some of it: learned with the rest
     """
 
@@ -57,20 +59,24 @@ class Arriving:
         self.store, self.meta, self.remote, self.conflicts = store, meta, remote, conflicts
         self.forgotten = forgotten
         self.plan, self.made, self.skipped = plan, made, skipped
-        self.observer, self.result, self.decisions = observer, result, decisions
+        self.result, self.decisions = result, decisions
         self._former = Displacing(journal, plan) if journal is not None else None
         self._unlearned: set[bytes] = set()
         self._again: list[Step] = []
         self._known_directories: set[str] = set()
-        self._done = self._bytes = 0
+        self._done = 0
+        steps = plan.steps + plan.tail
+        self._meter = Meter(observer, remote.connection, store.type, "receive", len(steps))
+        self._tail = {step.new.id for step in plan.tail}
+        self.undone = {step.new.id for step in steps}
 
     def run(self) -> None:
         """Execute steps and tail. Raises LinkGone where the link ends; what was staged stays staged."""
         steps = self.plan.steps + self.plan.tail
         self._intake = Intake(self.store, self.remote, self.meta.replicas, steps, self.result, self._progress)
-        self._total, self._total_bytes = len(steps), self._intake.begin()
+        self._meter.total_bytes = self._intake.begin()
         # Before it is real, nothing of the tail is learned; but what is in place already must be known here.
-        self._unlearned = {step.new.id for step in self.plan.tail} - {step.new.id for step in self.plan.steps}
+        self._unlearned = self._tail - {step.new.id for step in self.plan.steps}
         lower = LOWEST
         try:
             batches = list(_batches(self.plan.steps)) or [[]]
@@ -78,8 +84,12 @@ class Arriving:
                 upper = HIGHEST if k == len(batches) - 1 else _change_id(batch[-1])
                 self._batch(batch, lower, upper)
                 lower = after(upper) or HIGHEST
+                if self._meter.ends():
+                    return
             self._retry()
             for group in _groups(self.plan.tail):
+                if self._meter.ends():
+                    return
                 self._build_on_what_is(group)
                 self._batch(group)
         finally:
@@ -91,6 +101,7 @@ class Arriving:
         for step in again:
             self.skipped.discard(step.new.id)
             self.result.skipped.remove((step.new.identity, step.reason))
+            self.result.down.failed -= 1
         if again:
             self._install_all(again)
             self._learn_alone(again)
@@ -105,14 +116,23 @@ class Arriving:
                 step.new.oid, step.new.stamp, step.new.flags = step.old.oid, step.old.stamp, step.old.flags
 
     def _progress(self, size: int = 0) -> None:
-        self._bytes += size
-        self.observer.progress("receive", self._done, self._total, self._bytes, self._total_bytes)
+        self.result.down.bytes += size
+        self._meter.at(self._done, self.result.down.bytes)
 
     # -- one batch
 
     def _batch(self, batch: list[Step], lower: bytes | None = None, upper: bytes | None = None) -> None:
-        """Stage, note, install, commit. Without bounds (the tail) each item is learned alone."""
-        self._install_all(self._prepare(batch))
+        """Stage, note, install, commit. Without bounds (the tail) each item is learned alone.
+
+        A batch in which the end was asked for is over with the steps that are staged by then.
+        """
+        ready, come_to = self._prepare(batch)
+        if come_to < len(batch):
+            batch = batch[:come_to]
+            upper = _change_id(batch[-1]) if batch else None
+            if not batch:
+                return
+        self._install_all(ready)
         if lower is None or upper is None:
             self._learn_alone(batch)
         else:
@@ -121,6 +141,8 @@ class Arriving:
                 self.meta.forgotten.learn(lower, upper, self.forgotten, left)
             self._commit()
         self._done += len(batch)
+        done = {step.new.id for step in batch}
+        self.undone -= done if lower is None else done - self._tail
         self._progress()
 
     def _learn_alone(self, steps: list[Step]) -> None:
@@ -180,19 +202,30 @@ class Arriving:
 
     # -- what is displaced
 
-    def _prepare(self, batch: list[Step]) -> list[Step]:
-        """Stage every step and keep what it displaces; what fails is skipped whole, with the steps tied to it."""
+    def _prepare(self, batch: list[Step]) -> tuple[list[Step], int]:
+        """Stage every step and keep what it displaces; what fails is skipped whole, with the steps tied to it.
+
+        Returns what is ready, and to how many steps it came before the end was asked for.
+        """
         ready: list[Step] = []
+        come_to = 0
         with self.conflicts.batch():
-            for step in batch:
-                try:
-                    self._intake.stage(step)
-                    if step.new.id not in self.skipped:
-                        self._keep(step)
-                        ready.append(step)
-                except StoreError as error:
-                    self._skip(step, error)
-        return [step for step in ready if step.new.id not in self.skipped]
+            for group in _groups(batch):
+                if self._meter.ends():
+                    break
+                for step in group:
+                    self._prepare_one(step, ready)
+                come_to += len(group)
+        return [step for step in ready if step.new.id not in self.skipped], come_to
+
+    def _prepare_one(self, step: Step, ready: list[Step]) -> None:
+        try:
+            self._intake.stage(step)
+            if step.new.id not in self.skipped:
+                self._keep(step)
+                ready.append(step)
+        except StoreError as error:
+            self._skip(step, error)
 
     def _keep(self, step: Step) -> None:
         """Into the conflict store with what the step displaces. Raises StoreError(NO_ROOM) if it does not fit."""
@@ -210,7 +243,11 @@ class Arriving:
                 step.kept.append(loser)
             if isinstance(lost.held, bytes):
                 self.store.unstage(name)
-            self.result.conflicts += not taken
+            self._tally(loser).conflicts += not taken
+
+    def _tally(self, loser: Loser) -> Tally:
+        """Of the side on which this version loses its place."""
+        return self.result.down if loser.loser == "desktop" else self.result.up
 
     def _check_held(self, step: Step, lost: Lost) -> None:
         """What is about to be kept must still be what the scan saw."""
@@ -233,10 +270,11 @@ class Arriving:
         """Skip an item whole, and what is tied to it. What was kept of it was not displaced after all."""
         step.reason = error.text
         self.result.skipped.append((step.new.identity, error.text))
+        self.result.down.failed += 1
         for other in step.group or [step]:
             self.skipped.add(other.new.id)
-            self.result.conflicts -= sum(not self.decisions.get(loser.item_id) for loser in other.kept)
             for loser in other.kept:
+                self._tally(loser).conflicts -= not self.decisions.get(loser.item_id)
                 self.conflicts.withdraw(loser)
             other.kept.clear()
 

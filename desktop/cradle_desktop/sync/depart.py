@@ -17,9 +17,10 @@ from contextlib import closing
 
 from cradle_desktop.errors import LinkGone
 from cradle_desktop.sync.hashing import RunningHash
+from cradle_desktop.sync.meter import Meter
 from cradle_desktop.sync.plan import Departure
 from cradle_desktop.sync.remote import FOLLOWS, NONE, RESUME, STAGED, RemoteReplica
-from cradle_desktop.sync.report import Observer, TypeResult
+from cradle_desktop.sync.report import Cancelled, Observer, TypeResult
 from cradle_desktop.sync.upload import Upload
 from cradle_protocol.errors import OK, STALE, STATUS_TEXT
 from cradle_protocol.provider.store import ObjectStore, StoreError
@@ -43,6 +44,8 @@ PIECE = 1 << 20
 WHOLE = 64 << 10
 # Answers are awaited when so many batches are under way, or as many as the device allows.
 BATCHES_IN_FLIGHT = 4
+# Seconds that a batch of small objects takes on a slow line, at the most.
+BATCH_SECONDS = 2
 # Seconds between two steps in which what is on its way becomes durable: so much sending is repeated after a crash.
 KEEP_EVERY = 0.5
 
@@ -62,17 +65,19 @@ class Departing:
         result: TypeResult,
     ) -> None:
         self.store, self.meta, self.remote, self.departures = store, meta, remote, departures
-        self.waiting, self.held, self.observer, self.result = waiting, held, observer, result
+        self.waiting, self.held, self.result = waiting, held, result
         self._read_whole: ReadWhole | None = getattr(store, "read_whole", None)
         self._flight: deque[tuple[int, list[Departure]]] = deque()
         self._failed: list[tuple[Departure, int]] = []
         self._unkept: list[Item] = []  # what was packed and is not durable as it is now
         self._kept = time.monotonic()
-        self._done = self._bytes = 0
-        self._total_bytes = sum([departure.size for departure in departures])
+        self._done = 0
+        total = sum([departure.size for departure in departures])
+        self._meter = Meter(observer, remote.connection, store.type, "send", len(departures), total)
+        self.undone = {departure.item.id for departure in departures}
 
-    def run(self, alone: bool = False) -> set[bytes]:
-        """Send everything, then what failed once more. Returns the ids that failed; raises LinkGone.
+    def run(self, alone: bool = False) -> None:
+        """Send everything, then what failed once more. Raises LinkGone, and Cancelled in the middle of a content.
 
         alone: each item is a range of its own, so that the device learns nothing of what lies between them.
         """
@@ -82,22 +87,24 @@ class Departing:
         self._upload = self.remote.upload(self._leaving)
         try:
             self._send_all(alone)
-        except (LinkGone, KeyboardInterrupt):
+        except (LinkGone, KeyboardInterrupt, Cancelled):
             self._keep()  # what the device has staged of these is not sent again
             raise
         self._report()
-        return {departure.item.id for departure, _ in self._failed}
 
     def _send_all(self, alone: bool) -> None:
         staged = self._stash()
         lower = LOWEST
         batches = [[one] for one in self.departures] if alone else self._batches() or [[]]
         for k, batch in enumerate(batches):
+            if self._meter.ends():
+                break
             upper = HIGHEST if k == len(batches) - 1 and not alone else batch[-1].item.id
             self._send(batch, upper if alone else lower, upper, staged)
             lower = after(upper) or HIGHEST
         self._land(0)
-        self._retry(staged)
+        if not self._meter.ends():
+            self._retry(staged)
 
     def _stash(self) -> set[bytes]:
         """Let the device stage what it holds under another name. Returns the ids for which that worked."""
@@ -108,12 +115,16 @@ class Departing:
         return {d.item.id for d, status in zip(moves, answers, strict=True) if status == OK}
 
     def _batches(self) -> list[list[Departure]]:
-        """Within the device's limits: so many items, so many bytes; a larger object travels alone."""
-        limits = self.remote.limits
+        """Within the device's limits: so many items, so many bytes; a larger object travels alone.
+
+        On a slow line in smaller ones: who asks for the end waits for the batch in hand, and a cut costs as much.
+        """
+        limits, rate = self.remote.limits, self.remote.connection.rate
+        most = min(limits.batch_bytes, rate * BATCH_SECONDS) if rate else limits.batch_bytes
         batches: list[list[Departure]] = []
-        size = limits.batch_bytes
+        size = most
         for departure in self.departures:
-            if not batches or len(batches[-1]) >= limits.batch_items or size + departure.size > limits.batch_bytes:
+            if not batches or len(batches[-1]) >= limits.batch_items or size + departure.size > most:
                 batches.append([])
                 size = 0
             batches[-1].append(departure)
@@ -162,7 +173,7 @@ class Departing:
             item.values[0] = with_digest(value, digest)
         if lazy or self.held:
             self._unkept.append(item)
-        self._bytes += size
+        self.result.up.bytes += size
         return True
 
     def _send_one(self, upload: Upload, index: int, departure: Departure, staged: set[bytes]) -> None:
@@ -175,7 +186,7 @@ class Departing:
             upload.change(change, STAGED)
         else:
             offset = self.remote.staged_length(item)
-            self.result.resumed_bytes += offset
+            self.result.up.resumed += offset
             upload.change(change, RESUME if offset else FOLLOWS, offset)
             self._send_content(upload, index, item, offset)
 
@@ -213,12 +224,12 @@ class Departing:
                     return running.digest() if position == size else None
                 running.update(piece[:count])
                 if position >= offset:
-                    self._bytes += count
+                    self.result.up.bytes += count
                     upload.data(index, piece[:count])
                 position += count
 
     def _progress(self) -> None:
-        self.observer.progress("send", self._done, len(self.departures), self._bytes, self._total_bytes)
+        self._meter.at(self._done, self.result.up.bytes)
 
     # -- answers
 
@@ -226,8 +237,10 @@ class Departing:
         """Read answers until at most so many batches are under way."""
         while len(self._flight) > most:
             number, batch = self._flight.popleft()
-            for index, status in self._upload.answer(number):
-                self._failed.append((batch[index], status))
+            failed = [(batch[index], status) for index, status in self._upload.answer(number)]
+            self.undone.difference_update([departure.item.id for departure in batch])
+            self.undone.update([departure.item.id for departure, _ in failed])
+            self._failed += failed
             self._done += len(batch)
             self._progress()
 
@@ -250,3 +263,4 @@ class Departing:
                 continue  # told already, as a conflict that waits or as skipped on its way here
             text = STATUS_TEXT.get(status, f"status {status}")
             self.result.skipped.append((departure.item.identity, f"on {self.remote.name}: {text}"))
+            self.result.up.failed += 1

@@ -5,9 +5,10 @@ device is asked to scan and scans while this side does; its changes are judged a
 the first visible thing happens. A sync in which nothing moved costs two requests, and not even the import of the rest.
 """
 
-from cradle_desktop.connection import Connection
+from cradle_desktop.connection import Connection, unmoved
+from cradle_desktop.sync.meter import safe_point, watched_scan
 from cradle_desktop.sync.remote import RemoteReplica, worth_telling
-from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, no_journal
+from cradle_desktop.sync.report import Cancelled, Observer, SyncOptions, TypeResult, no_journal
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.sync.detect import Scan, detect
 from cradle_protocol.sync.metadata import Metadata
@@ -32,13 +33,38 @@ def synchronize(
 ) -> TypeResult:
     """Bring both sides together. Raises StoreError (store missing), MassDelete, and what the connection raises.
 
-    `journal` opens what displaced objects are noted in; it is asked only where something arrives.
+    `journal` opens what displaced objects are noted in; it is asked only where something is displaced. If the observer
+    asks for the end, the result is `cancelled` and says what was done; then the connection is good for nothing but to
+    be closed.
     """
     sent, received = connection.bytes_sent, connection.bytes_received
+    result = TypeResult(store.type)
+    connection.on_wait = lambda: safe_point(observer)
+    try:
+        _synchronize(connection, store, meta, conflicts, options, observer, journal, result)
+    except Cancelled:
+        result.cancelled = True
+    finally:
+        connection.on_wait = unmoved
+    result.bytes_sent, result.bytes_received = connection.bytes_sent - sent, connection.bytes_received - received
+    return result
+
+
+def _synchronize(
+    connection: Connection,
+    store: ObjectStore,
+    meta: Metadata,
+    conflicts: "ConflictStore",
+    options: SyncOptions,
+    observer: Observer,
+    journal: "OpenJournal",
+    result: TypeResult,
+) -> None:
+    """Raises Cancelled, then `result` says what was done so far."""
     remote = RemoteReplica(connection, meta, store.type, preview=False)
     recover(store, meta)
-    observer.progress("scan", 0, 0, 0, 0)
-    scan = detect(store, meta, hold=True)
+    with watched_scan(store, connection, observer):
+        scan = detect(store, meta, hold=True)
     scan.skipped = worth_telling(scan.skipped, store.type, meta)
     remote.finish()
     if remote.set_back:
@@ -47,7 +73,6 @@ def synchronize(
             "what it has missed is sent again"
         )
     if _nothing_moved(meta, remote, scan):
-        result = TypeResult(store.type)
         conflicts.waiting(options.partner, store.type, [])
         if options.ancestors is not None and options.ancestors.empty():
             from cradle_desktop.sync.findout import common
@@ -56,19 +81,29 @@ def synchronize(
     else:
         from cradle_desktop.sync.execute import Job
 
-        result = Job(store, meta, remote, options).run(scan, conflicts, observer, journal)
+        Job(store, meta, remote, options).run(scan, conflicts, observer, journal, result)
+    safe_point(observer)
     remote.close()
-    result.bytes_sent, result.bytes_received = connection.bytes_sent - sent, connection.bytes_received - received
-    return result
 
 
-def preview(connection: Connection, store: ObjectStore, meta: Metadata, options: SyncOptions) -> "Plan":
-    """The plan that `synchronize` would execute now. Uses no tick and writes nothing on either side."""
+def preview(
+    connection: Connection,
+    store: ObjectStore,
+    meta: Metadata,
+    options: SyncOptions,
+    observer: "Observer | None" = None,
+) -> "Plan":
+    """The plan that `synchronize` would execute now. Uses no tick and writes nothing on either side.
+
+    Raises Cancelled if the observer asks for the end.
+    """
+    observer = observer or Observer()
     from cradle_desktop.sync.execute import Job
 
     looking = Overlay(meta)
     remote = RemoteReplica(connection, looking, store.type, preview=True)
-    scan = detect(store, looking, look_only=True)
+    with watched_scan(store, connection, observer):
+        scan = detect(store, looking, look_only=True)
     scan.skipped = worth_telling(scan.skipped, store.type, looking)
     remote.finish()
     planned = Job(store, looking, remote, options).make_plan(scan)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.departures import Departures
+from cradle_desktop.sync.meter import safe_point, stop_now
 from cradle_desktop.sync.plan import Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
-from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes, no_journal
+from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
 from cradle_desktop.sync.revert import of_desktop, of_device
 from cradle_desktop.sync.stale import forgotten_deletes, keep_deletes, lacks, misses, named_changes
 from cradle_protocol.errors import STATUS_TEXT
@@ -150,40 +151,61 @@ class Job:
     # -- executing
 
     def run(
-        self, scan: Scan, conflicts: ConflictStore, observer: Observer, journal: OpenJournal = no_journal
-    ) -> TypeResult:
-        """Plan, check and act. Raises MassDelete before anything was done, and what the connection raises."""
+        self, scan: Scan, conflicts: ConflictStore, observer: Observer, journal: OpenJournal, result: TypeResult
+    ) -> None:
+        """Plan, check and act. Raises MassDelete before anything was done, and what the connection raises.
+
+        `result` says what was done, also where this raises; with the observer's wish it ends early, or raises
+        Cancelled.
+        """
         planned = self.make_plan(scan)
-        plan, direction = planned.plan, self.options.direction
+        plan = planned.plan
         check_deletes("desktop", plan.to_desktop(), self.meta.live(), self.options.max_delete)
         check_deletes(self.remote.name, plan.to_device(), self.remote.objects, self.options.max_delete)
-        failed: set[bytes] = set()
-        result = TypeResult(self.store.type)
-        result.skipped, result.conflicts = list(plan.skipped), len(plan.waiting)
+        safe_point(observer)
+        self.remote.connection.on_wait = lambda: stop_now(observer)  # from here on what is in hand is finished
+        self._note_left_out(plan, result)
         if planned.news and scan.held:
             self.meta.commit()  # before anything is built on it
             scan.held = False
         if planned.news:
             self._arrive(planned, conflicts, observer, result, journal)
-        if planned.buried:
-            keep_deletes(self.meta, planned.buried, planned.overlay.tick)
-            plan.departures = self._departures(self.meta, planned.skipped)
-        one_way = direction == "to-desktop"
-        sends = bool(plan.departures) if one_way else lacks(self.meta, self.remote)
-        if sends:
-            from cradle_desktop.sync.depart import Departing
-
-            failed = Departing(
-                self.store, self.meta, self.remote, plan.departures, planned.skipped, scan.held, observer, result
-            ).run(alone=one_way)  # fmt: skip
-            result.to_device = plan.to_device(failed)
+        unsent = self._depart(planned, scan.held, observer, result)
         if scan.held:
             self.meta.commit()
-        self._remember(plan, planned.skipped | failed)
+        self._remember(plan, planned.skipped | unsent)
         result.deviations = len(plan.deviations)
         waiting = plan.waiting + self._undone(planned)
         conflicts.waiting(self.options.partner, self.store.type, [self._waiting(lost) for lost in waiting])
-        return result
+
+    def _note_left_out(self, plan: Plan, result: TypeResult) -> None:
+        """What the plan leaves alone, on either side."""
+        result.skipped, result.waiting = list(plan.skipped), len(plan.waiting)
+        result.down.skipped = len(self.remote.skipped) + len(plan.waiting)
+        result.up.skipped = len(plan.skipped) - len(self.remote.skipped)
+
+    def _depart(self, planned: Planned, held: bool, observer: Observer, result: TypeResult) -> set[bytes]:
+        """Execute the second half. Returns the ids of what the device did not get."""
+        plan = planned.plan
+        if observer.cancelled:
+            return {departure.item.id for departure in plan.departures}
+        if planned.buried:
+            keep_deletes(self.meta, planned.buried, planned.overlay.tick)
+            plan.departures = self._departures(self.meta, planned.skipped)
+        one_way = self.options.direction == "to-desktop"
+        if not (plan.departures if one_way else lacks(self.meta, self.remote)):
+            return set()
+        from cradle_desktop.sync.depart import Departing
+
+        departing = Departing(
+            self.store, self.meta, self.remote, plan.departures, planned.skipped, held, observer, result
+        )
+        try:
+            departing.run(alone=one_way)
+        finally:
+            result.to_device = plan.to_device(departing.undone)
+            result.up.applied = result.to_device.total()
+        return departing.undone
 
     def _remember(self, plan: Plan, but: set[bytes]) -> None:
         """Texts that both sides have now are what a later merge starts from."""
@@ -221,12 +243,17 @@ class Job:
                 self.meta.put(item)
         decided = {item_id: take for item_id, take in self._decisions().items() if take != "both"}
         decided.update((i, "desktop") for i in plan.dropped())
-        Arriving(
+        arriving = Arriving(
             self.store, self.meta, self.remote, conflicts, plan, self.remote.knowledge, planned.skipped, observer,
             result, decided, journal(), forgotten,
-        ).run()  # fmt: skip
-        result.to_desktop = plan.to_desktop(planned.skipped)
-        if plan.steps or plan.tail:
+        )  # fmt: skip
+        try:
+            arriving.run()
+        finally:
+            planned.skipped |= arriving.undone
+            result.to_desktop = plan.to_desktop(planned.skipped)
+            result.down.applied = result.to_desktop.total()
+        if (plan.steps or plan.tail) and not observer.cancelled:
             self._split(plan, self._departures(self.meta, planned.skipped), planned.skipped)
 
     def _waiting(self, lost: Lost) -> Loser:

@@ -164,7 +164,7 @@ class Intake:
         """Append segments to the staged object."""
         if size_of(_value(want.change)) - want.offset > self.store.room():
             raise StoreError(NO_ROOM)
-        self.result.resumed_bytes += want.offset
+        self.result.down.resumed += want.offset
         writer = self.store.stage(want.name, append=want.offset > 0)
         hasher = hashlib.sha256()
         try:

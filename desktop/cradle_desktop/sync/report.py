@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     Policy = Literal["desktop", "device", "newest", "both", "merge", "skip", "ask"]
     Direction = Literal["both", "to-device", "to-desktop"]
+    Stage = Literal["scan", "receive", "send"]
 
 # A plan that deletes more of a type than this share of its objects stops and asks.
 MAX_DELETE_PERCENT = 25.0
@@ -59,27 +60,102 @@ class Counts:
         return self.created + self.updated + self.renamed + self.deleted
 
 
+class Tally:
+    """One direction of a sync in numbers.
+
+    applied    objects that are now as the other side has them; failed: that could not be made so, and why is in
+               `TypeResult.skipped`
+    skipped    objects that were left alone: they could not be looked at, or the policy waits for the user
+    conflicts  versions that lost here and are kept
+    bytes      content that came, without what surrounds it on the wire; resumed: content that had come before
+    """
+
+    def __init__(self) -> None:
+        self.applied = self.failed = self.skipped = self.conflicts = self.bytes = self.resumed = 0
+
+
 class TypeResult:
-    """What a sync of one type did. Bytes are those on the link; resumed bytes are those that need not be sent again."""
+    """What a sync of one type did.
+
+    to_device, to_desktop   what was done there, by verb; up, down: the same directions in numbers
+    bytes_sent, bytes_received   on the link, everything counted
+    deviations  objects that the receiving side changed by itself and keeps, where changes flow one way
+    cancelled   it was ended before its end
+    """
 
     def __init__(self, type: str, to_device: Counts | None = None, to_desktop: Counts | None = None) -> None:
         self.type, self.to_device, self.to_desktop = type, to_device or Counts(), to_desktop or Counts()
-        self.conflicts = self.bytes_sent = self.bytes_received = self.resumed_bytes = 0
+        self.up, self.down = Tally(), Tally()
+        self.bytes_sent = self.bytes_received = self.deviations = 0
+        self.waiting = 0  # conflicts that the policy leaves to the user
         self.skipped: list[tuple[str, str]] = []
-        self.deviations = 0  # objects that the receiving side changed by itself and keeps, where changes flow one way
+        self.cancelled = False
+
+    @property
+    def conflicts(self) -> int:
+        """Conflicts that were met: decided, or left to the user."""
+        return self.up.conflicts + self.down.conflicts + self.waiting
+
+    @property
+    def resumed_bytes(self) -> int:
+        """Content bytes that need not travel again."""
+        return self.up.resumed + self.down.resumed
 
     def __repr__(self) -> str:
         return f"TypeResult({vars(self)})"
 
 
-class Observer:
-    """Hears how a sync goes on. This one is deaf; commands hand in their own."""
+class Progress:
+    """How far one stage of a sync is. One event; a stage tells many.
 
-    def progress(self, stage: str, done: int, total: int, bytes_done: int, bytes_total: int) -> None:
-        """`stage` is one of "scan", "receive", "send"; done and total count objects."""
+    type         object type
+    stage        "scan" (both sides look for changes), "receive" (from the device), "send" (to the device)
+    done, total  objects; a total of 0 is not known
+    bytes, total_bytes   of content
+    rate         bytes of content a second over the last moments, 0.0 while that cannot be told
+    """
+
+    __slots__ = ("bytes", "done", "rate", "stage", "total", "total_bytes", "type")
+
+    def __init__(
+        self,
+        type: str,
+        stage: "Stage",
+        done: int,
+        total: int = 0,
+        bytes: int = 0,
+        total_bytes: int = 0,
+        rate: float = 0,
+    ) -> None:
+        self.type, self.stage, self.done, self.total = type, stage, done, total
+        self.bytes, self.total_bytes, self.rate = bytes, total_bytes, rate
+
+
+class Observer:
+    """Hears how a sync goes on, and may end it. This one is deaf; whoever wants to hear hands in their own.
+
+    cancelled  how often the end was asked for
+    """
+
+    cancelled = 0
+
+    def progress(self, event: Progress) -> None:
+        """A stage has begun or gone on. Called in the thread of the sync, up to once an object: be quick."""
 
     def note(self, text: str) -> None:
         """One sentence for the user."""
+
+    def cancel(self) -> None:
+        """End the sync, from any thread or from inside `progress`. Asked once, it ends at the next safe point: while
+        nothing was changed yet at once, else when the batch in hand (a large object, or a few small ones) is done and
+        durable; the result then says what was done. Asked twice it ends in the middle of that, as a cut cable would end
+        it: nothing is lost or half done then either, and the next sync goes on from there.
+        """
+        self.cancelled += 1
+
+
+class Cancelled(Exception):
+    """The end of the sync was asked for, and this is a point where it can end. Not an error."""
 
 
 def no_journal() -> "Journal | None":
