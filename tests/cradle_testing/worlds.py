@@ -259,6 +259,7 @@ class World:
         journal: "OpenJournal" = no_journal,
         ancestors: "Ancestors | None" = None,
         revert: bool = False,
+        observer: "Observer | None" = None,
     ) -> TypeResult:
         """One session. Raises Cut where it was cut, PowerCut where the desktop died.
 
@@ -272,7 +273,8 @@ class World:
         options.ancestors, options.revert = ancestors, revert
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
-            return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, Notes(self.notes), journal)
+            hears = observer or Notes(self.notes)
+            return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, hears, journal)
         finally:
             self.content_bytes += pump.contents.count
             pump.end_session()
