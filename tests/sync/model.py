@@ -1,7 +1,7 @@
 """An executable model of section 4 of the design: what replicas hold, find at a scan, and do after a restart.
 
 Not the engine and not fast: knowledge is {path: {replica: tick}} over a small universe of paths, contents are words or
-some lines of them, batches are lists. Without filters. `model_pass` has one direction of a session, `steps` the random
+some lines of them, batches are lists.  `model_pass` has one direction of a session, `steps` the random
 worlds, `twins` the comparison with the real engine. A rule that changes here changes there, and the other way round.
 """
 
@@ -92,9 +92,26 @@ class Move:
     base: list[tuple[Version, Value]]
 
 
+@dataclass(frozen=True)
+class Filter:
+    """What a store wants: nothing of these paths and of what lies below them, no content longer than `limit`."""
+
+    out: tuple[str, ...] = ()
+    limit: int = 99
+
+    def wants(self, path: str, item: Item) -> bool:
+        """Shall the store hold this living item?"""
+        content = str(item.values[0])
+        long = content != DIRECTORY and len(content) > self.limit
+        return not long and not any(path == p or path.startswith(p + "/") for p in self.out)
+
+
 @dataclass
 class Item:
-    """Metadata of one path. A tombstone keeps its last values."""
+    """Metadata of one path. A tombstone keeps its last values.
+
+    ghost: alive, and its content is not in this store, by the store's filter; origin: the path that it was moved from
+    """
 
     created: Version
     versions: list[Version]
@@ -102,6 +119,13 @@ class Item:
     stamp: object = None
     dead: bool = False
     move: Move | None = None
+    ghost: bool = False
+    origin: str = ""
+
+    @property
+    def held(self) -> bool:
+        """Is it something that the store shows?"""
+        return not self.dead and not self.ghost
 
     def copy(self) -> Item:
         """A copy that can be changed alone."""
@@ -109,14 +133,15 @@ class Item:
 
     def die(self, version: Version, move: Move | None = None) -> None:
         """A delete is a change of every unit."""
-        self.dead, self.move, self.versions = True, move, [version, version]
+        self.dead, self.ghost, self.move, self.versions = True, False, move, [version, version]
 
     def live(self, version: Version, values: list[Value]) -> None:
         """A result that keeps an item alive restamps every unit."""
-        self.dead, self.move, self.versions, self.values = False, None, [version, version], list(values)
+        self.dead, self.move, self.origin = False, None, ""
+        self.versions, self.values = [version, version], list(values)
 
     def __repr__(self) -> str:
-        state = "dead" if self.dead else "/".join(map(str, self.values))
+        state = "dead" if self.dead else ("ghost " if self.ghost else "") + "/".join(map(str, self.values))
         made = ",".join(sorted({f"{replica}{tick}" for tick, replica in self.versions}))
         went = f"->{self.move.path}" if self.move else ""
         return f"{state}@{made}^{self.created[1]}{self.created[0]}{went}"
@@ -147,7 +172,11 @@ class Node:
 
 @dataclass
 class Replica:
-    """A store and its metadata. implied: directories that are there only for their children; now: its clock."""
+    """A store and its metadata. implied: directories that are there only for their children; now: its clock.
+
+    filter, generation: of a device, what it wants, and a number for each change of that; reconciled: of a desktop, the
+    generation of each device's filter that it has carried out whole
+    """
 
     name: str
     now: int = 0
@@ -159,6 +188,9 @@ class Replica:
     implied: set[str] = field(default_factory=set)
     pending: list[tuple[str, Item, Vector]] = field(default_factory=list)
     pending_implied: set[str] = field(default_factory=set)
+    filter: Filter = field(default_factory=Filter)
+    generation: int = 0
+    reconciled: dict[str, int] = field(default_factory=dict)
 
     @property
     def desktop(self) -> bool:
@@ -169,7 +201,9 @@ class Replica:
         """What planning works on: metadata of its own, no store."""
         items = {path: item.copy() for path, item in self.items.items()}
         knowledge, forgotten = copy.deepcopy(self.knowledge), copy.deepcopy(self.forgotten)
-        return Replica(self.name, self.now, self.tick, knowledge, forgotten, items, {}, set(self.implied))
+        return Replica(
+            self.name, self.now, self.tick, knowledge, forgotten, items, {}, set(self.implied), filter=self.filter
+        )
 
     def stamp(self) -> Version:
         """A fresh version."""
@@ -185,6 +219,10 @@ class Replica:
         """Is there a living item of this path?"""
         return path in self.items and not self.items[path].dead
 
+    def holds(self, path: str) -> bool:
+        """Is there a living item of this path whose content is here?"""
+        return path in self.items and self.items[path].held
+
     # -- the store
 
     def children(self, path: str) -> list[str]:
@@ -198,7 +236,7 @@ class Replica:
     def clean(self, path: str) -> bool:
         """Does the store still show what the metadata say?"""
         node = self.store.get(path)
-        if not self.living(path):
+        if not self.holds(path):
             return node is None or path in self.implied
         return node is not None and node.stamp() == self.items[path].stamp
 
@@ -221,7 +259,7 @@ class Replica:
         for p in above(path):
             if p not in self.store:
                 self.store[p] = Node(DIRECTORY, DIRECTORY_MODE, self.now)
-                if not self.living(p):
+                if not self.holds(p):
                     self.implied.add(p)
         node = self.store.get(path)
         if node is None or anew or node.content != item.values[0]:
@@ -238,9 +276,11 @@ class Replica:
             if path not in self.store or self.prune(path):
                 self.implied.discard(path)
         fresh = [path for path in sorted(self.store) if path not in self.implied and self._meet(path)]
-        for path in [p for p in UNIVERSE if self.living(p) and p not in self.store]:
+        for path in [p for p in UNIVERSE if self.holds(p) and p not in self.store]:
             item = self.items[path]
             move = self._move(item, fresh)
+            if move is not None:
+                self.items[move.path].origin = path
             item.die(self.stamp(), move)
         self.raise_own()
 
@@ -252,11 +292,16 @@ class Replica:
             self.items[path] = Item(version, [version, version], node.values(), node.stamp())
             return True
         item, version = self.items[path], None
+        if item.ghost and node.values() != item.values:
+            # Whoever made it has not seen what the name stands for: it is no edit of that, and was made without it.
+            self.knowledge[path], version = {}, self.stamp()
+            self.items[path] = Item(version, [version, version], node.values(), node.stamp())
+            return False
         for u in UNITS:
             if node.values()[u] != item.values[u]:
                 version = version or self.stamp()
                 item.versions[u], item.values[u] = version, node.values()[u]
-        item.stamp = node.stamp()
+        item.stamp, item.ghost = node.stamp(), False
         return False
 
     def _move(self, item: Item, fresh: list[str]) -> Move | None:
@@ -270,13 +315,13 @@ class Replica:
 
     def restart(self) -> None:
         """What of the intents became visible is adopted."""
-        self.implied |= {path for path in self.pending_implied if path in self.store and not self.living(path)}
+        self.implied |= {path for path in self.pending_implied if path in self.store and not self.holds(path)}
         self.pending_implied = set()
         for path, new, made in self.pending:
             if self._became(path, new, self.store.get(path)):
                 self.items[path] = new
                 node = self.store.get(path)
-                if not new.dead and node is not None:
+                if new.held and node is not None:
                     new.stamp = node.stamp()
                     self.implied.discard(path)
                 join(self.knowledge[path], made)
@@ -285,13 +330,13 @@ class Replica:
 
     def _became(self, path: str, new: Item, node: Node | None) -> bool:
         """Has this intent become visible? What shows the old state proves nothing, not even for a tombstone."""
-        if self.living(path):
+        if self.holds(path):
             if node is not None and node.stamp() == self.items[path].stamp:
                 return False
             # Where a delete was under way and something else is there, that is a new object: taken for an edit of the
             # old one, it would follow a move and replace what was moved.
-            return new.dead or (node is not None and node.values() == new.values)
-        return not new.dead and node is not None and node.values() == new.values
+            return not new.held or (node is not None and node.values() == new.values)
+        return new.held and node is not None and node.values() == new.values
 
     def forget(self, paths: list[str]) -> None:
         """Drop these tombstones. What may have been dropped is noted for all paths, as far as each is known here."""

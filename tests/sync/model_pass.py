@@ -66,6 +66,7 @@ class Entry:
     """What becomes of one change: acts that happen together; bad: skipped whole, nothing of it is learned.
 
     merged  the contents of which a new one was made
+    keeps   the content that the source has loses, and must be had for that
     """
 
     path: str
@@ -73,6 +74,7 @@ class Entry:
     lost: list[Loss] = field(default_factory=list)
     bad: bool = False
     merged: list[Value] = field(default_factory=list)
+    keeps: bool = False
 
 
 def digest(value: Value) -> bytes:
@@ -87,6 +89,7 @@ class Planner:
     full     the target missed what the source has forgotten; told: it has heard of all that
     dropped  tombstones that go before anything else does
     common   texts that both had, which `merge` starts from
+    ghosts   what the source does not hold the content of; for a device: what its filter does not want
     """
 
     def __init__(
@@ -94,12 +97,16 @@ class Planner:
     ) -> None:
         self.source, self.here, self.target, self.policy = source, target, target.shadow(), policy
         self.common = common
+        self.base = {path: item.copy() for path, item in target.items.items()}
         self.made = source.shadow().knowledge
         self.full = not contains(target.knowledge, source.forgotten)
         self.snapshot = {path: item.copy() for path, item in source.items.items()}
         self.told = contains(target.forgotten, source.forgotten)
         every = self.full and target.desktop
         self.sent = [p for p, item in self.snapshot.items() if every or not knows_all(target.knowledge[p], item)]
+        self.ghosts = self._ghosts()
+        if not target.desktop and source.reconciled.get(target.name, 0) != target.generation:
+            self.sent += [p for p in self.snapshot if p not in self.sent and self._flips(p)]
         for path in self.sent:
             if not knows_all(source.knowledge[path], self.snapshot[path]):
                 raise ModelFailure(f"outside: {source.name} sends {path} {self.snapshot[path]} outside its knowledge")
@@ -111,8 +118,27 @@ class Planner:
         for act in [act for entry in self.entries for act in entry.acts if not target.desktop]:
             change, held = self.snapshot.get(act.path), shown.get(act.path)
             if change is not None and change.values[0] != DIRECTORY:
-                equal = held is not None and not held.dead and held.values[0] == change.values[0]
-                act.sent = not change.dead and not equal and not knows(target.knowledge[act.path], change.versions[0])
+                equal = held is not None and held.held and held.values[0] == change.values[0]
+                here = equal or knows(target.knowledge[act.path], change.versions[0])
+                act.sent = change.held and (not here or (act.was is not None and act.was.ghost))
+
+    def _ghosts(self) -> set[str]:
+        """Takes the marks from the snapshot for a desktop, which has none; sets them for a device, by its filter."""
+        living = {path: item for path, item in self.snapshot.items() if not item.dead}
+        if self.target.desktop:
+            ghosts = {path for path, item in living.items() if item.ghost}
+        else:
+            ghosts = {path for path, item in living.items() if not self.target.filter.wants(path, item)}
+        for path, item in self.snapshot.items():
+            item.ghost = path in ghosts and not self.target.desktop
+        return ghosts
+
+    def _flips(self, path: str) -> bool:
+        """Is it the same on both sides but for whether the device holds it?"""
+        change, local = self.snapshot[path], self.target.items.get(path)
+        if local is None or local.dead or change.dead:
+            return False
+        return local.versions == change.versions and local.ghost != change.ghost
 
     def sent_items(self) -> dict[str, Item]:
         """All that is sent in this pass, as it is there."""
@@ -125,6 +151,8 @@ class Planner:
             entry: Entry | None = None
             if path in self.sent:
                 entry = self._judge(path, later)
+                if entry is not None and self._lacks_content(entry):
+                    entry = Entry(path, bad=True)
             elif self.full and self.target.desktop and path not in self.snapshot:
                 entry = self._absent(path)
             if entry is not None:
@@ -134,11 +162,29 @@ class Planner:
             join(self.target.knowledge[path], self.made[path])
         for path in later:
             entry = self._follow_late(path)
-            if entry is not None:
+            if entry is not None and not self._lacks_content(entry):
                 self._take(self.tail, entry)
                 join(self.target.knowledge[path], self.made[path])
         if self.target.desktop:
             self._revive_parents()
+
+    def _lacks_content(self, entry: Entry) -> bool:
+        """Is a content needed that the source does not hold, and this desktop has under no other name?"""
+        if not self.target.desktop:
+            return False
+        if entry.keeps and entry.path in self.ghosts:
+            return True
+        for act in entry.acts:
+            want, was = act.new.values[0], act.was
+            if act.new.dead or want == DIRECTORY or (was is not None and not was.dead and was.values[0] == want):
+                continue
+            near = [self.base[p] for p in (act.new.origin, entry.path) if p in self.base]
+            if any(not item.dead and item.values[0] == want for item in near):
+                continue
+            own = act.path in self.sent and self.snapshot[act.path].values[0] == want
+            if (act.path if own else entry.path) in self.ghosts:
+                return True
+        return False
 
     def _take(self, entries: list[Entry], entry: Entry) -> None:
         entries.append(entry)
@@ -154,7 +200,11 @@ class Planner:
         change, local = self.snapshot[path], self.target.items.get(path)
         made, mine = self.made[path], self.target.knowledge[path]
         if knows_all(mine, change):
-            return None
+            if self.target.desktop or not self._flips(path) or local is None:
+                return None
+            new = local.copy()
+            new.ghost = change.ghost
+            return self._entry(path, new)
         if local is None:
             forgotten = self.target.forgotten[path]
             gone = self.target.desktop and not change.dead and knows(forgotten, change.created)
@@ -196,6 +246,7 @@ class Planner:
     def _merge(self, path: str, change: Item, local: Item) -> Entry:
         """Both are alive: unit by unit."""
         new, fresh, entry = local.copy(), None, Entry(path)
+        new.origin = change.origin or local.origin
         for u in UNITS:
             theirs, ours = change.versions[u], local.versions[u]
             if knows(self.target.knowledge[path], theirs):
@@ -209,10 +260,14 @@ class Planner:
             else:
                 fresh = fresh or self.target.stamp()
                 new.versions[u], new.values[u] = fresh, self._clash(entry, u, change, local)
+        if new.values[0] == change.values[0]:  # else the content stays another one than that of which the mark speaks
+            new.ghost = change.ghost
         new.created = max(change.created, local.created)
         entry.acts = [Act(path, new, local)]
         if self.policy == "both":
             self._keep_beside(entry, change, local)
+        losers = {value for _, _, u, value in entry.lost if u == 0 and value != DIRECTORY}
+        entry.keeps = bool(entry.merged) or change.values[0] in losers - {local.values[0]}
         return entry
 
     def _clash(self, entry: Entry, u: int, change: Item, local: Item) -> Value:
@@ -237,6 +292,8 @@ class Planner:
 
     def _newer(self, path: str, local: Item) -> str:
         """The side that wrote last, each by its own clock; "" where nobody can tell."""
+        if path in self.ghosts:
+            return ""
         ours, theirs = self.here.age(path), self.source.age(path)
         return "" if local.values[0] == DIRECTORY or ours == theirs else "desktop" if ours < theirs else "device"
 
@@ -322,7 +379,7 @@ class Planner:
     def _carry(self, path: str, alive: Item, move: Move, end: str, side: Vector) -> Entry:
         """Bring the edit to where the object went."""
         there, version = self.target.items[end], self.target.stamp()
-        new, lost = there.copy(), list[Loss]()
+        new, lost, keeps = there.copy(), list[Loss](), False
         if there.dead:
             new.live(version, alive.values)
         for u, (moved_version, moved) in enumerate(move.base):
@@ -332,10 +389,11 @@ class Planner:
             wins = replaces or self._wins(alive.values[u], alive.versions[u], there.values[u], there.versions[u])
             if not replaces:
                 lost.append((self.target.name, end, u, there.values[u] if wins else alive.values[u]))
+                keeps |= u == 0 and not wins and alive is self.snapshot[path]
             new.versions[u], new.values[u] = version, alive.values[u] if wins else there.values[u]
         gone = alive.copy()
         gone.die(self.target.stamp(), move)
-        return Entry(path, [Act(end, new, there), Act(path, gone, self.target.items.get(path))], lost)
+        return Entry(path, [Act(end, new, there), Act(path, gone, self.target.items.get(path))], lost, keeps=keeps)
 
     # -- what lives needs living parents
 
@@ -376,6 +434,7 @@ class Pass:
     def __init__(self, plan: Planner, target: Replica, losses: list[Loss], merged: set[Value]) -> None:
         self.plan, self.target, self.losses, self.merged = plan, target, losses, merged
         self.missed = {entry.path for entry in plan.entries if entry.bad}
+        self.contents = {node.content for store in (plan.source.store, target.store) for node in store.values()}
 
     def touched(self) -> set[str]:
         """What a desktop got, or what was sent to a device."""
@@ -394,6 +453,7 @@ class Pass:
             ready = [entry for entry in batch.entries if not entry.bad and self._clean(entry)]
             self.losses += [loss for entry in ready for loss in entry.lost]
             self.merged |= {value for entry in ready for value in entry.merged}
+            self._check_contents(ready)
             acts = _in_order([act for entry in ready for act in entry.acts], self.target.desktop)
             if self._notes(acts):
                 if faults.kill is not None and faults.kill[0] == noted:
@@ -419,6 +479,13 @@ class Pass:
             start = end
         return batches + [Batch([entry], [act.path for act in entry.acts]) for entry in self.plan.tail]
 
+    def _check_contents(self, entries: list[Entry]) -> None:
+        """What is put in place, or kept when it loses, is a content that one of the two stores has had."""
+        made = [a.new.values[0] for e in entries if not e.merged for a in e.acts if a.new.held and _visible(a)]
+        lost = [value for entry in entries for _, _, u, value in entry.lost if u == 0 and value is not None]
+        if alien := set(made + lost) - self.contents - {DIRECTORY}:
+            raise ModelFailure(f"conjured: {self.target.name} got {alien} from {self.plan.source.name}")
+
     def _clean(self, entry: Entry) -> bool:
         """Nothing was edited since the scan, on either side; else the entry is skipped whole."""
         source = self.plan.source
@@ -439,8 +506,8 @@ class Pass:
         target = self.target
         items, implied = {path: item.copy() for path, item in target.items.items()}, set(target.implied)
         noted = [(act.path, act.new.copy(), dict(self.plan.made[act.path])) for act in self._notes(acts)]
-        parents = {p for act in acts if not act.new.dead for p in above(act.path)}
-        missing = {p for p in parents - {act.path for act in acts} if p not in target.store and not target.living(p)}
+        parents = {p for act in acts if act.new.held for p in above(act.path)}
+        missing = {p for p in parents - {act.path for act in acts} if p not in target.store and not target.holds(p)}
         self._execute(acts, count)
         target.items, target.implied = items, implied
         target.pending, target.pending_implied = noted, missing
@@ -454,22 +521,22 @@ class Pass:
                 if not count:
                     return
                 count -= 1
-            if act.new.dead:
+            if not act.new.held:
                 self._delete(act)
             elif _visible(act):
                 target.install(act.path, act.new, act.sent)
             else:
                 act.new.stamp = target.items[act.path].stamp
             target.items[act.path] = act.new
-            if target.desktop and act.new.dead:
+            if target.desktop and not act.new.held:
                 target.prune_above(act.path)
         for act in acts if not target.desktop else []:
-            if act.new.dead:
+            if not act.new.held:
                 target.prune_above(act.path)
 
     def _delete(self, act: Act) -> None:
         target = self.target
-        if act.was is None or act.was.dead:
+        if act.was is None or not act.was.held:
             return
         if act.was.values[0] != DIRECTORY:
             target.store.pop(act.path, None)
@@ -502,22 +569,22 @@ def _role(version: Version) -> bool:
 
 def _visible(act: Act) -> bool:
     """Does the store have to change?"""
-    was = act.was is not None and not act.was.dead
-    if act.new.dead or act.was is None or not was:
-        return was or not act.new.dead
+    was = act.was is not None and act.was.held
+    if not act.new.held or act.was is None or not was:
+        return was or act.new.held
     return act.sent or act.new.values != act.was.values
 
 
 def _counted(act: Act) -> bool:
     """Is it one install or removal of the store?"""
-    dies = act.new.dead
+    dies = not act.new.held
     return _visible(act) and not (dies and act.was is not None and act.was.values[0] == DIRECTORY)
 
 
 def _in_order(acts: list[Act], desktop: bool) -> list[Act]:
     """Directories from the outside in, files, deletes from the inside out."""
-    dies = [act for act in acts if act.new.dead]
-    lives = [act for act in acts if not act.new.dead]
+    dies = [act for act in acts if not act.new.held]
+    lives = [act for act in acts if act.new.held]
     folders = sorted((act for act in lives if _folder(act)), key=lambda act: act.path)
     files = [act for act in lives if not _folder(act)]
     if not desktop:

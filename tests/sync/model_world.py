@@ -13,6 +13,7 @@ from sync.model import (
     FILES,
     UNITS,
     UNIVERSE,
+    Filter,
     Item,
     ModelFailure,
     Node,
@@ -33,12 +34,12 @@ SETTLE_ROUNDS = 8
 @dataclass(frozen=True)
 class Edit:
     """What one user does: write (content), line (one of a file, by its last digit), mkdir, chmod (mode), rm, mv (to);
-    forget is tombstone cleanup."""
+    forget is tombstone cleanup, filter changes what a device wants (value)."""
 
     what: str
     who: str
     path: str = ""
-    value: str | int = 0
+    value: str | int | Filter = 0
 
     def __str__(self) -> str:
         return f"{self.who}: {self.what} {self.path} {self.value or ''}".rstrip()
@@ -97,6 +98,9 @@ class ModelWorld:
         replica = self.replicas[edit.who]
         if edit.what == "forget":
             return self._forget(replica)
+        if isinstance(edit.value, Filter):
+            replica.filter, replica.generation = edit.value, replica.generation + 1
+            return True
         acts: dict[str, Callable[[Replica, str, str | int], bool]] = {
             "write": self._write, "line": self._line, "mkdir": self._mkdir, "chmod": self._chmod, "rm": self._remove,
             "mv": self._move,
@@ -118,6 +122,7 @@ class ModelWorld:
             return False
         self.written.add((0, content))
         if node is None:
+            self._cover(replica, path)
             replica.store[path] = Node(content, FILE_MODE, replica.now)
         else:
             self._overwrite(node, 0)
@@ -141,6 +146,7 @@ class ModelWorld:
     def _mkdir(self, replica: Replica, path: str, _: str | int) -> bool:
         if path in replica.store or not self._make_parent(replica, path):
             return False
+        self._cover(replica, path)
         replica.store[path] = Node(DIRECTORY, DIRECTORY_MODE, replica.now)
         return True
 
@@ -171,9 +177,17 @@ class ModelWorld:
         if any(self._rewrites(replica, q, store[p].content) for p, q in names.items() if q in FILES):
             return False
         self._overwrite(store.get(new), *UNITS)
+        for q in names.values():
+            self._cover(replica, q)
         moved = {names[p]: store.pop(p) for p in names}
         store.update(moved)
         return True
+
+    def _cover(self, replica: Replica, path: str) -> None:
+        """What a store had written itself, and has by name only now, is replaced there by what gets its name."""
+        item = replica.items.get(path)
+        if item is not None and not item.dead and path not in replica.store:
+            self.gone |= {(u, item.values[u]) for u in UNITS if item.versions[u][1] == replica.name}
 
     def _overwrite(self, node: Node | None, *units: int) -> None:
         """A user's own hand ends these values here."""
@@ -217,11 +231,12 @@ class ModelWorld:
         news = news or (source.desktop and not contains(target.forgotten, source.forgotten))
         if source.desktop:
             self._bury(source, target)
-        if not news and not (target.desktop and target.implied):
+        turned = source.desktop and source.reconciled.get(target.name, 0) != target.generation
+        if not news and not turned and not (target.desktop and target.implied):
             return None
         common = self.common.get((sync.desktop, sync.device), {})
         plan = Planner(source, target, sync.policy, shown, common)
-        if not news and not plan.tail:
+        if not news and not turned and not plan.tail:
             return None
         self.sent += len(plan.entries) + len(plan.tail)
 
@@ -232,7 +247,14 @@ class ModelWorld:
 
         execution = Pass(plan, target, self.losses, self.merged)
         execution.run(sync.size, faults, during)
+        if source.desktop and not self._unfilled(target):
+            source.reconciled[target.name] = target.generation
         return execution
+
+    @staticmethod
+    def _unfilled(device: Replica) -> bool:
+        """Is there something that the device wants and still has by name only, or the other way round?"""
+        return any(item.ghost and device.filter.wants(path, item) for path, item in device.items.items())
 
     @staticmethod
     def _bury(desktop: Replica, device: Replica) -> None:
@@ -269,13 +291,27 @@ class ModelWorld:
         """{path: (content, mode)} of a store."""
         return {path: (node.content, node.mode) for path, node in sorted(self.replicas[name].store.items())}
 
+    @staticmethod
+    def _part(replica: Replica, whole: dict[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
+        """Of a whole tree what this store must show: all but what it has by name only and does not want."""
+        part = {}
+        for path, (content, mode) in whole.items():
+            item = replica.items.get(path)
+            if item is None or not item.ghost or replica.filter.wants(path, item):
+                part[path] = content, mode
+            elif path in replica.implied:
+                part[path] = content, DIRECTORY_MODE
+            elif item.values != [content, mode]:
+                raise ModelFailure(f"outdated: {replica.name} {path} {item}")
+        return part
+
     def check(self) -> None:
         """Everybody equal and at rest, nothing lost, nothing half done. Raises ModelFailure."""
         self.settle()
         first = self.tree(self.desktops[0])
-        for name in self.replicas:
-            if self.tree(name) != first:
-                raise ModelFailure(f"diverged: {self.desktops[0]} {first}, {name} {self.tree(name)}")
+        for name, replica in self.replicas.items():
+            if self.tree(name) != self._part(replica, first):
+                raise ModelFailure(f"diverged: {self.desktops[0]} {first}, {name} {self.tree(name)} {replica.items}")
         self.sent, before = 0, len(self.losses)
         self.settle(rounds=1)
         if self.sent or len(self.losses) > before:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sync.model import DIRECTORIES, FILES
+from sync.model import DIRECTORIES, FILES, Filter
 from sync.model_pass import Faults
 from sync.model_world import Edit, Step, Sync
 
@@ -14,6 +14,10 @@ from sync.model_world import Edit, Step, Sync
 # directories, cuts and the policy that leaves conflicts alone, crashes, moves, edits while a session runs, cleanup,
 # policies that look at more than versions, each partnership with one of its own that changes now and then.
 ALL = frozenset(("equal", "directories", "cut", "crash", "moves", "during", "clean", "policies"))
+# All devices but R1 have filters, which change. Contents are written once: what nobody has hashed is told by its size.
+FILTERED = ALL - {"equal"} | {"filters"}
+# A content of some letters more, which filters by size tell from others.
+LONG = 13
 POLICIES = ("desktop", "device", "newest", "both", "merge", "skip")
 SAME_POLICY = 0.8  # share of sessions with the policy that their partnership had before
 
@@ -42,15 +46,23 @@ class Generator:
         pick = self.random.choice
         desktops, devices = ("D1", "D2", "D3")[: pick((2, 2, 3))], ("R1", "R2", "R3")[: pick((2, 2, 3))]
         names, steps = desktops + devices, list[Step]()
+        if "filters" in self.kinds:
+            steps += [self._filter(device) for device in devices[1:] if self.random.random() < 0.7]
         for _ in range(self.random.randint(8, 40)):
             x = self.random.random()
             if x < 0.5:
                 steps.append(self._edit(pick(names)))
             elif x < 0.56 and "clean" in self.kinds:
                 steps.append(Edit("forget", pick(names)))
+            elif x < 0.64 and "filters" in self.kinds:
+                steps.append(self._filter(pick(devices[1:])))
             else:
                 steps.append(self._sync(desktops, devices))
         return Script(desktops, devices, tuple(steps))
+
+    def _filter(self, device: str) -> Edit:
+        some = self.random.sample(FILES + DIRECTORIES, self.random.randint(0, 3))
+        return Edit("filter", device, "", Filter(tuple(sorted(some)), self.random.choice((LONG, 99))))
 
     def _edit(self, who: str) -> Edit:
         self.token += 1
@@ -70,7 +82,10 @@ class Generator:
         if "policies" in self.kinds and self.random.random() < 0.4:
             return Edit("line", who, path, f"line {self.token:04d}")
         same = "equal" in self.kinds and self.random.random() < 0.4
-        return Edit("write", who, path, f"content {self.random.randint(1, 2) if same else self.token:04d}")
+        text = f"content {self.random.randint(1, 2) if same else self.token:04d}"
+        if "filters" in self.kinds and self.random.random() < 0.3:
+            text += " long"
+        return Edit("write", who, path, text)
 
     def _sync(self, desktops: tuple[str, ...], devices: tuple[str, ...]) -> Sync:
         pick, chance = self.random.choice, self.random.random

@@ -7,7 +7,7 @@ import pytest
 from sync.model import ModelFailure
 from sync.model_pass import Faults
 from sync.model_world import Edit, ModelWorld, Sync, name_everything
-from sync.steps import ALL, Generator, Script, shrink
+from sync.steps import ALL, FILTERED, Generator, Script, shrink
 from sync.twins import COMPARED, Twins, run_seed
 
 # What random worlds have found in engine or model, each as short as the shrinker made it.
@@ -76,9 +76,9 @@ def test_engine_and_model_agree_in_many_worlds(seed: int) -> None:
     assert not run_seed(seed)
 
 
-def check_model(seed: int) -> None:
+def check_model(seed: int, kinds: frozenset[str] = ALL) -> None:
     """One world of the model alone, with users who edit while sessions run, and with cleanup of tombstones."""
-    script = Generator(seed, ALL).script()
+    script = Generator(seed, kinds).script()
     name_everything(script.desktops, script.devices, script.steps)
     world = ModelWorld(script.desktops, script.devices)
     for step in script.steps:
@@ -97,6 +97,19 @@ def test_the_model_loses_nothing(first: int) -> None:
 def test_the_model_loses_nothing_in_many_worlds(first: int) -> None:
     for seed in range(first, first + 250):
         check_model(seed)
+
+
+@pytest.mark.parametrize("first", range(20000, 20100, 25))
+def test_the_model_loses_nothing_behind_filters(first: int) -> None:
+    for seed in range(first, first + 25):
+        check_model(seed, FILTERED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(21000, 24000, 250))
+def test_the_model_loses_nothing_behind_filters_in_many_worlds(first: int) -> None:
+    for seed in range(first, first + 250):
+        check_model(seed, FILTERED)
 
 
 def test_the_model_would_tell() -> None:
