@@ -60,3 +60,9 @@ def store_location(text: str) -> str:
     if "://" in text:
         return text
     return os.path.abspath(os.path.expanduser(text))
+
+
+def nested(one: str, other: str) -> bool:
+    """Is one of two folders the other, or in it?"""
+    paths = sorted(os.path.join(os.path.realpath(path), "") for path in (one, other))
+    return paths[1].startswith(paths[0])

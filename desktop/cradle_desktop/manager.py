@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property, partial
 
 from cradle_desktop.boundary import sentences
-from cradle_desktop.config import default_store, open_state, store_location
+from cradle_desktop.config import default_store, nested, open_state, store_location
 from cradle_desktop.connection import Connection
 from cradle_desktop.errors import MassDelete, NoDevice, Usage, UserError
 from cradle_desktop.lock import replica_lock
@@ -167,12 +167,25 @@ class ServiceManager:
         location = store_location(store if store is not None else default_store(partner.name))
         if "://" in location:
             raise Usage(f"{location} is an address, and stores at addresses come in a later version; name a folder")
+        if is_stick(partner.address) and nested(partner.address, location):
+            raise Usage(
+                f"{location} and {partner.address}, which is {partner.name}, are one folder or lie in one another; "
+                "name a folder of this desktop's own with --store"
+            )
         with sentences(location):
             try:
                 create_store(type_name, location).close()
             except UnknownType as error:
                 raise Usage(str(error)) from error
             return self.registry.enable(partner.name, type_name, location, policy, direction)
+
+    def unrecorded(self, name: str, type_name: str, store: str | None) -> bool:
+        """Was the folder that `enable` would take synced before, though this desktop knows nothing of it (any more)?"""
+        from cradle_desktop.stick.place import store_id_in
+
+        location = store_location(store if store is not None else default_store(name))
+        with sentences():
+            return bool(store_id_in(location)) and self.metadata.replica(location, type_name) is None
 
     def disable(self, name: str, type_name: str) -> None:
         """Stop syncing a type; nothing is deleted."""
@@ -259,7 +272,8 @@ class ServiceManager:
         from cradle_desktop.sync.engine import synchronize
         from cradle_desktop.sync.report import MassDelete as Guard
 
-        begun, results, conflicts = time.monotonic(), list[TypeResult](), self.conflicts
+        begun, conflicts = time.monotonic(), self.conflicts
+        results: list[TypeResult] = []
         journals: list[Journal] = []
         _check_revert(partner, revert)
         with self._open(partner) as types, self.connect(partner) as connection, self._under(observer):
@@ -282,8 +296,9 @@ class ServiceManager:
             if not observer.cancelled:
                 self.registry.synced(partner.name)
             for one, result in zip(types, results, strict=False):
-                if one.enabled.deviations != result.deviations and not result.cancelled:
-                    self.registry.deviated(partner.name, one.enabled.type, result.deviations)
+                found = result.deviations, result.met
+                if (one.enabled.deviations, one.enabled.met) != found and not result.cancelled:
+                    self.registry.found(partner.name, one.enabled.type, *found)
             waiting = conflicts.count(partner.name)
         for gone in conflicts.dropped:
             observer.note(f"the kept version of {gone.identity} (conflict {gone.number}) was dropped: no room was left")
@@ -382,6 +397,7 @@ class ServiceManager:
 
         enabled = one.enabled
         options = SyncOptions(policy=enabled.policy, direction=enabled.direction, partner=partner.name)  # type: ignore[arg-type]
+        options.met = enabled.met
         options.decisions = self.conflicts.decisions(partner.name, enabled.type)
         if max_delete is not None:
             options.max_delete = max_delete

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable
 
-from cradle_desktop.config import store_location
+from cradle_desktop.config import nested, store_location
 from cradle_desktop.connection import LINK_ERRORS
 from cradle_desktop.errors import LinkGone, NotPaired, Usage, UserError
 from cradle_desktop.opening import Ears, Greeting, another_device, greet, is_stick
@@ -101,7 +101,7 @@ class Pairing:
 
         for partner in self.registry.all():
             for one in partner.types:
-                if _nested(self.address, one.location):
+                if nested(self.address, one.location):
                     raise Usage(
                         f"{self.address} cannot be a partner: {one.location}, which is synced with {partner.name}, is "
                         f"the same folder or lies in the same place; name a folder beside it"
@@ -175,12 +175,6 @@ class Pairing:
         greeting.peer.flags |= c.PAIRED
         peer = greeting.prove(key, name).peer
         self.objects = sum(objects for _, _, _, objects in peer.types)
-
-
-def _nested(one: str, other: str) -> bool:
-    """Is one of two folders the other, or in it?"""
-    paths = sorted(os.path.join(os.path.realpath(path), "") for path in (one, other))
-    return paths[1].startswith(paths[0])
 
 
 def _by_cable(greeting: Greeting) -> bool:

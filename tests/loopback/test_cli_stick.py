@@ -268,8 +268,6 @@ def test_a_lock_that_was_left_behind_holds_nobody_up(one: Holder, stick: Path) -
 # -- the stick goes
 
 
-
-
 def test_a_stick_that_is_pulled(one: Holder) -> None:
     """Link lost, in one sentence; plugged in again, the sync goes on in the middle of the file."""
     write_large(one)
@@ -285,12 +283,14 @@ def test_a_stick_that_is_pulled(one: Holder) -> None:
 
 
 def test_ctrl_c_while_a_stick_is_written(one: Holder) -> None:
-    """The agent dies with the desktop in one process, anywhere; what it had is there again."""
+    """It is one process, so what stops the desktop stops the agent as well; neither leaves half a thing."""
     write_large(one)
+    write_tree(one.left, {f"small {k}": b"%d" % k for k in range(20)})
     running = one.desktop.start("sync", "stick")
     code, _ = stopped(one, lambda: running.process.send_signal(signal.SIGINT), running)
     assert code == 130
-    assert "large" not in read_tree(one.stick)
+    found = read_tree(one.stick)
+    assert found.items() <= one.tree().items()
     one.sync()
     assert read_tree(one.stick) == one.tree()
 
@@ -342,3 +342,41 @@ def test_a_copy_of_a_stick(one: Holder, two: Holder, stick: Path) -> None:
     assert one.tree() == two.tree() == {"a": b"edited on the first", "b": b"edited on the copy"}
     assert two.sync().err == one.sync().err == ""
     assert not two.desktop.run("conflicts", "--json").document()["conflicts"]
+
+
+def test_a_stick_that_lost_its_records(one: Holder, stick: Path) -> None:
+    """Its metadata were deleted, its id was not: compared in full, no conflict, and edits of both sides are there."""
+    write_tree(one.left, {"a": b"1", "b": b"2", "c": b"3"})
+    one.sync()
+    [log] = (stick / OWN).glob("files-*.log")
+    log.unlink()
+    (stick / "a").write_bytes(b"edited on the stick")
+    result = one.sync(expect=None)
+    assert "has lost what it knew" in result.err and result.err.count("\n") == 1
+    one.desktop.run("sync", "stick", expect=None)
+    kept = one.desktop.run("conflicts", "--json").document()["conflicts"]
+    assert [row["item"] for row in kept] == ["a"]  # nobody can tell which is newer, so none of them is lost
+    assert read_tree(stick) == one.tree()
+
+
+def test_a_desktop_that_lost_its_records(one: Holder, stick: Path) -> None:
+    """Its state was deleted, its folder was not: said, no conflict, nothing is sent, an edit meanwhile arrives."""
+    write_tree(one.left, {"a": b"1", "b": b"2", "c": b"3"})
+    one.sync()
+    shutil.rmtree(one.desktop.home / "state")
+    (stick / "d").write_bytes(b"made on the stick")
+    assert "cradle pair" in one.desktop.run("sync", expect=3).err
+    assert "comes from another desktop with 3 objects" in one.desktop.run("pair", str(stick), "--name", "stick").err
+    result = one.desktop.run("enable", "stick", "files", "--store", str(one.left))
+    assert "no record of that" in result.err
+    result = one.sync()
+    assert "to the desktop 1 created" in result.out and "to the device" not in result.out
+    assert one.tree() == read_tree(stick)
+    assert "no record" not in one.desktop.run("enable", "stick", "files", "--store", str(one.left)).err
+
+
+def test_the_stick_itself_is_no_store(one: Holder, stick: Path) -> None:
+    for place in (stick, stick / "in it", stick.parent):
+        result = one.desktop.run("enable", "stick", "files", "--store", str(place), expect=2)
+        assert "--store" in result.err
+    assert set(os.listdir(stick)) == {OWN}

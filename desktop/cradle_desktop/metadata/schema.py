@@ -126,5 +126,8 @@ CREATE TABLE horizon (
     PRIMARY KEY (replica, noted)
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+ALTER TABLE enabled ADD COLUMN met BLOB NOT NULL DEFAULT x'';
+""",
 )
 VERSION = len(SCRIPTS)

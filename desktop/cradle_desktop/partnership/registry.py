@@ -19,8 +19,9 @@ _FALLBACK_NAME = "device"
 
 _COLUMNS = "number, name, device_id, device_name, key, address, certificate, agent, created, last_sync"
 _ENABLED = (
-    "SELECT enabled.type, enabled.location, policy, direction, replica.id, deviations FROM enabled LEFT JOIN replica "
-    "ON replica.location = enabled.location AND replica.type = enabled.type WHERE partnership = ? ORDER BY enabled.type"
+    "SELECT enabled.type, enabled.location, policy, direction, replica.id, deviations, met FROM enabled "
+    "LEFT JOIN replica ON replica.location = enabled.location AND replica.type = enabled.type "
+    "WHERE partnership = ? ORDER BY enabled.type"
 )
 
 
@@ -33,13 +34,21 @@ class EnabledType:
     direction   both, to-device, to-desktop
     replica_id  16 bytes, the replica that keeps the store's metadata; b"" before the first sync
     deviations  objects that the receiving side had changed by itself at the last sync, where changes flow one way
+    met         who answered at the last sync: store id and replica id of the other side; b"" before the first
     """
 
     def __init__(
-        self, object_type: str, location: str, policy: str, direction: str, replica_id: "bytes | None", deviations: int
+        self,
+        object_type: str,
+        location: str,
+        policy: str,
+        direction: str,
+        replica_id: "bytes | None",
+        deviations: int,
+        met: bytes,
     ) -> None:
         self.type, self.location, self.policy, self.direction = object_type, location, policy, direction
-        self.replica_id, self.deviations = replica_id or b"", deviations
+        self.replica_id, self.deviations, self.met = replica_id or b"", deviations, met
 
 
 class Partnership:
@@ -177,12 +186,12 @@ class Registry:
         """Note that a sync with this partner came to its end."""
         self._update(name, "last_sync = ?", int(time.time() if when is None else when))
 
-    def deviated(self, name: str, object_type: str, count: int) -> None:
-        """Note how many objects the receiving side keeps as it changed them by itself."""
+    def found(self, name: str, object_type: str, deviations: int, met: bytes) -> None:
+        """Note how many objects the receiving side keeps as it changed them by itself, and who answered."""
         number = self._there(self.by_name(name), name).number
         with self._database.transaction() as connection:
-            update = "UPDATE enabled SET deviations = ? WHERE partnership = ? AND type = ?"
-            connection.execute(update, (count, number, object_type))
+            update = "UPDATE enabled SET deviations = ?, met = ? WHERE partnership = ? AND type = ?"
+            connection.execute(update, (deviations, met, number, object_type))
 
     def _update(self, name: str, what: str, *values: "str | int") -> None:
         with self._database.transaction() as connection:

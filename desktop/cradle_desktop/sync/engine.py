@@ -6,6 +6,7 @@ the first visible thing happens. A sync in which nothing moved costs two request
 """
 
 from cradle_desktop.connection import Connection, unmoved
+from cradle_desktop.sync.acquaintance import met, news
 from cradle_desktop.sync.meter import safe_point, watched_scan
 from cradle_desktop.sync.remote import RemoteReplica, worth_telling
 from cradle_desktop.sync.report import Cancelled, Observer, SyncOptions, TypeResult, no_journal
@@ -67,11 +68,9 @@ def _synchronize(
         scan = detect(store, meta, hold=True)
     scan.skipped = worth_telling(scan.skipped, store.type, meta)
     remote.finish()
-    if remote.set_back:
-        observer.note(
-            f"{remote.name} was set back to an earlier state, perhaps from a backup: it goes on as a new replica, and "
-            "what it has missed is sent again"
-        )
+    if word := news(options.partner, options.met, remote):
+        observer.note(word)
+    result.met = met(remote)
     if _nothing_moved(meta, remote, scan):
         conflicts.waiting(options.partner, store.type, [])
         if options.ancestors is not None and options.ancestors.empty():

@@ -89,6 +89,7 @@ class RemoteReplica:
         reply = SyncOpenReply.from_bytes(b"".join(parts))
         self.channel, self.store_id, self.objects = reply.channel, reply.store_id, reply.objects
         self.replica_id = reply.replica_id
+        self.replicas, self.met_before = reply.replicas, reply.replica_id in self.meta.replicas
         self.set_back = self._seen > 0 and self.replica_id != self._expected
         self.skipped = worth_telling([(path, status) for status, path in reply.skipped], self.type, self.meta)
         self.holds_mode = bool(reply.flags & c.UNITS_MODE)

@@ -32,6 +32,7 @@ class SyncOptions:
     revert       where they flow one way: drop what the receiving side changed by itself
     max_delete   largest share of a side's objects, in percent, that may be deleted without asking
     partner      name of the device, for the plan's words
+    met          who answered at the last sync (`acquaintance`), b"": nobody yet
     ancestors    what `merge` starts from; None: nothing can be merged
     decisions    {(item id, unit): "desktop", "device" or "both"} that the user chose for conflicts that waited
     """
@@ -45,6 +46,7 @@ class SyncOptions:
     ) -> None:
         self.policy, self.direction, self.max_delete, self.partner = policy, direction, max_delete, partner
         self.revert = False
+        self.met = b""
         self.ancestors: Ancestors | None = None
         self.decisions: dict[tuple[bytes, int], str] = {}
 
@@ -81,6 +83,7 @@ class TypeResult:
     bytes_sent, bytes_received   on the link, everything counted
     deviations  objects that the receiving side changed by itself and keeps, where changes flow one way
     cancelled   it was ended before its end
+    met         who answered (`acquaintance`)
     """
 
     def __init__(self, type: str, to_device: Counts | None = None, to_desktop: Counts | None = None) -> None:
@@ -90,6 +93,7 @@ class TypeResult:
         self.waiting = 0  # conflicts that the policy leaves to the user
         self.skipped: list[tuple[str, str]] = []
         self.cancelled = False
+        self.met = b""
 
     @property
     def conflicts(self) -> int:
