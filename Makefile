@@ -10,7 +10,7 @@ ARGS   ?=
 # A worker for each processor; whoever is done takes tests from another.
 WORKERS := -n auto --dist worksteal
 
-.PHONY: demo test test-mp test-slow test-all sim check lint types fix pyright bench venv board clean dist
+.PHONY: demo test test-mp test-slow test-all sim check lint types fix pyright bench bench-cost venv board clean dist
 
 demo: venv
 	$(BIN)/cradle demo $(ARGS)
@@ -53,6 +53,10 @@ fix: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# How the cost of a sync grows with the objects: no peers, no goals in seconds.
+bench-cost: venv
+	$(BIN)/python -m benchmarks.cost $(ARGS)
 
 venv: $(STAMP)
 

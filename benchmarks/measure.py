@@ -58,7 +58,7 @@ def _tree_peak(pid: int) -> int:
     return max([own, *(_tree_peak(int(c)) for c in children)])
 
 
-def _cpu(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """CPU seconds of a process and of those children that it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(f) for f in fields[11:15]) / TICKS
@@ -71,7 +71,7 @@ def reset_peak(pid: int) -> None:
 
 def run(command: Sequence[str], servers: Sequence[int] = (), env: "Mapping[str, str] | None" = None) -> Sample:
     """Run a command to its end and measure it together with the given server processes."""
-    before = sum(_cpu(pid) for pid in servers)
+    before = sum(cpu_seconds(pid) for pid in servers)
     for pid in servers:
         reset_peak(pid)
     started = time.perf_counter()
@@ -89,5 +89,5 @@ def run(command: Sequence[str], servers: Sequence[int] = (), env: "Mapping[str, 
         raise Failed(
             f"{' '.join(command[:4])} ... exits {process.returncode}: {output[-400:].decode(errors='replace')}"
         )
-    cpu = usage.ru_utime + usage.ru_stime + sum(_cpu(pid) for pid in servers) - before
+    cpu = usage.ru_utime + usage.ru_stime + sum(cpu_seconds(pid) for pid in servers) - before
     return Sample(wall, cpu, megabytes)
