@@ -17,7 +17,7 @@ from io import StringIO
 from pathlib import Path
 
 from cradle_desktop.cli import main as cradle
-from cradle_desktop.errors import EXIT_CONFLICTS, EXIT_DONE, EXIT_LINK_LOST, UserError
+from cradle_desktop.errors import EXIT_CONFLICTS, EXIT_DONE, EXIT_INTERRUPTED, EXIT_LINK_LOST, UserError
 from cradle_hardware.emulated import EmulatedLine, Line
 
 BAUD = 115200
@@ -72,7 +72,7 @@ def boot_program() -> Path:
 
 @contextmanager
 def pretend_device(kind: str, folder: Path, line: EmulatedLine) -> Iterator[None]:
-    """The agent in a process of its own, serving `folder`/device-files, until the end of the block."""
+    """The agent in a process of its own, out of reach of Ctrl-C, serving `folder`/device-files, until its end."""
     root = folder / "device-files"
     root.mkdir()
     board = _board(folder / "device-lib") if kind == "micropython" else None
@@ -80,7 +80,7 @@ def pretend_device(kind: str, folder: Path, line: EmulatedLine) -> Iterator[None
     process = subprocess.Popen(
         _agent_command(kind, board, ["--listen", line.device_address, "--root", str(root),
                                      "--state", str(folder / "device-state"), "--name", PARTNER]),
-        stdout=subprocess.PIPE, stderr=log, env=_agent_environment(kind, board),
+        stdout=subprocess.PIPE, stderr=log, env=_agent_environment(kind, board), start_new_session=True,
     )  # fmt: skip
     try:
         _await_listening(process, folder / "agent.log")
@@ -224,6 +224,8 @@ class Demo:
         print("\n$ cradle " + " ".join(words), file=sys.stderr, flush=True)
         code = cradle(list(words))
         sys.stdout.flush()
+        if code == EXIT_INTERRUPTED:
+            raise KeyboardInterrupt
         if code != expected:
             raise UserError(f"the demo failed: 'cradle {words[0]}' ended with {code} instead of {expected}")
 

@@ -285,19 +285,6 @@ def test_a_capture_is_readable(pair: Pair) -> None:
     assert "HELLO" in lines.upper() and "APPLY" in lines.upper()
 
 
-def test_ctrl_c(pair: Pair) -> None:
-    import signal
-
-    pair.fill({"large": os.urandom(LONG)})
-    first = pair.desktop.start("sync")
-    pair.under_way()
-    first.process.send_signal(signal.SIGINT)
-    _, err = first.communicate(timeout=20)
-    assert first.process.returncode == 130 and "Traceback" not in err and err.count("\n") == 1
-    pair.desktop.run("sync")
-    assert pair.equal()
-
-
 HEAVY = {"ssl", "serial", "cryptography", "rich", "asyncio", "construct", "spake2", "platformdirs", "difflib"}
 
 

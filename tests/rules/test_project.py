@@ -41,7 +41,7 @@ def test_pyproject_lists_the_five_packages_and_one_command() -> None:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     listed = {p.rpartition("/")[2] for p in data["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
     assert listed == set(PACKAGES)
-    assert data["project"]["scripts"] == {"cradle": "cradle_desktop.cli:main"}
+    assert data["project"]["scripts"] == {"cradle": "cradle_desktop.entry:main"}
 
 
 def test_the_extra_all_holds_every_extra() -> None:

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-WORDS = b"\ncradle: ending when what is in hand is done; Ctrl-C once more ends at once\n"
+WORDS = b"cradle: ending when what is in hand is done; Ctrl-C once more ends at once\n"
 STDERR = 2
 
 
@@ -32,7 +32,8 @@ def gently(manager: ServiceManager, output: Output) -> Iterator[None]:
             raise KeyboardInterrupt
         asked = True
         if output.level >= NORMAL:
-            os.write(STDERR, WORDS)  # print may be in the middle of something
+            bar = b"\n" * os.isatty(STDERR)  # of progress, or the ^C
+            os.write(STDERR, bar + WORDS)  # print may be in the middle of something
 
     if before is not signal.default_int_handler:
         yield
