@@ -39,6 +39,7 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+@cache
 def imports(path: Path) -> "list[str]":
     """Absolute names of what a module imports at run time, anywhere in it: `from a import b` gives "a.b"."""
     return list(_imports(tree(path), path))

@@ -59,7 +59,7 @@ def test_ticks_that_wrap():
 
 
 def test_corrupted():
-    for seed in range(1 if MICROPYTHON else 10):
+    for seed in range(1 if MICROPYTHON else 4):
         carries(line((Noise(1000, seed), Noise(1000, seed + 50)), piece=7))
 
 
@@ -69,7 +69,7 @@ def test_very_noisy():
 
 
 def test_bursts_of_thirty():
-    for seed in range(1 if MICROPYTHON else 5):
+    for seed in range(1 if MICROPYTHON else 3):
         carries(line((Lossy(4000, 30, seed), Lossy(4000, 30, seed + 9))))
 
 
@@ -111,7 +111,7 @@ def test_no_memory_for_frames_out_of_order():
 
 def test_frame_that_vanishes():
     """Each of the first frames, either way, is lost once: SREJ or a checkpoint brings it, no timer is needed."""
-    for number in range(2, 4 if MICROPYTHON else 30):
+    for number in range(2, 4 if MICROPYTHON else 16):
         over = line((Drop(number), Clean())).connect()
         timers = count_timers(over.desktop.machine)
         taken = over.carry(DATA)

@@ -18,6 +18,7 @@ from protocol.wire import vectors
 from protocol.wire.line import Dice
 from protocol.wire.pairs import Pair
 
+EXAMPLES = settings().max_examples  # of the profile; there are more tables than these
 TABLES = {cls.__name__: cls.FIELDS for cls in vectors.MESSAGES} | vectors.RECORDS
 
 
@@ -56,7 +57,7 @@ def value_of(kind: Any) -> st.SearchStrategy[Any]:
 
 
 @given(st.sampled_from(sorted(TABLES)), st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * EXAMPLES, deadline=None)
 def test_three_ways_agree(name: str, data: st.DataObject) -> None:
     fields = TABLES[name]
     values = data.draw(values_of(fields))
@@ -69,7 +70,7 @@ def test_three_ways_agree(name: str, data: st.DataObject) -> None:
 
 
 @given(st.sampled_from(sorted(TABLES)), st.binary(max_size=200))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=4 * EXAMPLES, deadline=None)
 def test_garbage_is_refused_alike(name: str, octets: bytes) -> None:
     """Random bytes: each way gives the same values, or each refuses them."""
     fields = TABLES[name]

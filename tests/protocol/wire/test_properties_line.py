@@ -9,7 +9,7 @@ from cradle_protocol.wire.link import CONNECTED, LOST
 from cradle_protocol.wire.parameters import LinkConfig
 from protocol.wire.line import MILLION, Clean, Dice, Doubled, Line, Lossy, Noise, Printing, Twice
 
-SEEDS = 60
+FEW, MANY = 15, 200  # seeds
 WINDOWS = (1, 2, 3, 4, 8, 16, 40, 64)
 SIZES = (64, 100, 256, 700, 2048)
 
@@ -78,8 +78,19 @@ def meddle(over: Line, dice: Dice) -> None:
             over.step()
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", range(FEW))
 def test_every_byte_once_and_in_order(seed: int) -> None:
+    check(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(FEW, MANY))
+def test_every_byte_once_and_in_order_on_many_lines(seed: int) -> None:
+    check(seed)
+
+
+def check(seed: int) -> None:
+    """Both ways, everything arrives."""
     dice = Dice(seed * 7919)
     over = random_line(dice).connect()
     data, back = dice.bytes(2000 + dice.below(15000)), dice.bytes(dice.below(15000))
