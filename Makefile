@@ -7,6 +7,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 # Arguments for pytest or the benchmarks: make test ARGS="-k knowledge"
 ARGS   ?=
+# Tests start many interpreters: what one compiled, the others read, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 # A worker for each processor; whoever is done takes tests from another.
 WORKERS := -n auto --dist worksteal
 
