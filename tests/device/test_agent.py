@@ -1,9 +1,6 @@
-"""The agent as a desktop meets it: sessions, scans, changes, contents, batches.
+"""The agent as a desktop meets it: sessions, scans, changes, contents, batches."""
 
-CPython only: both halves and their sources do not fit a board's heap at once. `test_board` has the agent alone there.
-"""
-
-import pytest
+# MicroPython heap: 8m, for both halves and their sources; `test_board` has the agent alone, in the heap of a board.
 
 from cradle_protocol.errors import BAD_MESSAGE, CHANGED, LIMIT, MISMATCH, NO_ROOM, NO_STORE, NO_TYPE, NOT_ALLOWED, STALE
 from cradle_protocol.sync.item import item_id
@@ -15,8 +12,6 @@ from cradle_protocol.wire import events
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.messages import sync as m
 from device.hands import DESKTOP, REPLICA, Failed, Hand, LittleStore, make_agent, store_digest
-
-pytestmark = pytest.mark.timeout(60)
 
 BIG = bytes(range(256)) * 40
 

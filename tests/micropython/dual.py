@@ -21,6 +21,9 @@ HEAP = "192k"
 MICROPYPATH = "protocol:device:.frozen:tests"  # without .frozen the built-in asyncio disappears
 TIMEOUT = 100  # seconds for one file
 
+# A test file that needs more heap than a board has says so in a comment: it is about what the code does there.
+HEAP_NOTE = re.compile(r"^# MicroPython heap: (\w+)", re.MULTILINE)
+
 # The docstring of a module that a board has no use for begins so; `make board` leaves it out, too.
 DESKTOP_ONLY = '"""CPython only'
 
@@ -49,6 +52,12 @@ def dual_files() -> "list[Path]":
     """Test files of protocol/ and device/ that both interpreters run."""
     found = sorted(p for area in PACKAGES for p in (ROOT / "tests" / area).rglob("test_*.py"))
     return [p for p in found if not p.name.startswith("test_properties") and not CPYTHON_ONLY.search(p.read_text())]
+
+
+def heap_of(path: Path) -> str:
+    """The heap that a test file runs with."""
+    found = HEAP_NOTE.search(path.read_text(encoding="utf-8"))
+    return found.group(1) if found else HEAP
 
 
 def sources() -> "list[Path]":

@@ -1,10 +1,10 @@
-"""The tests of protocol/ and device/ once more, under MicroPython with the heap of a board."""
+"""The tests of protocol/ and device/ once more, under MicroPython, all but a few with the heap of a board."""
 
 from pathlib import Path
 
 import pytest
 
-from micropython.dual import ROOT, board_modules, dual_files, micropython
+from micropython.dual import ROOT, board_modules, dual_files, heap_of, micropython
 
 pytestmark = pytest.mark.micropython
 # Imports each of them as the first of ours, and names the one that fails.
@@ -26,7 +26,7 @@ RUNNER = str(Path(__file__).with_name("run_dual.py"))
 
 @pytest.mark.parametrize("path", dual_files(), ids=lambda p: str(p.relative_to(ROOT / "tests")))
 def test_dual(path: Path) -> None:
-    done = micropython(RUNNER, str(path.parent), path.stem)
+    done = micropython(RUNNER, str(path.parent), path.stem, heap=heap_of(path))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
