@@ -14,7 +14,7 @@ from cradle_desktop.capture import CaptureError, read_capture
 from cradle_protocol.wire import codec, framing
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.message import Message
-from cradle_protocol.wire.messages import notice, pairing, records, session, sync
+from cradle_protocol.wire.messages import notice, pairing, records, session, stream, sync
 from cradle_protocol.wire.parameters import Parameters
 
 try:
@@ -25,14 +25,18 @@ except ImportError as error:
 Fields = tuple[tuple[str, tuple[Any, ...]], ...]
 
 MESSAGES: dict[int, type[Message]] = {
-    cls.KIND: cls for cls in (*session.MESSAGES, *pairing.MESSAGES, *sync.MESSAGES, *notice.MESSAGES)
+    cls.KIND: cls for cls in (*session.MESSAGES, *pairing.MESSAGES, *sync.MESSAGES, *stream.MESSAGES, *notice.MESSAGES)
 }
-# Kinds whose parts carry records, with the table of a record; APPLY's have a tag before each (`records.ELEMENTS`).
+# Kinds whose parts carry records, with the table of a record.
 RECORDS: dict[int, tuple[str, Fields]] = {
     c.CHANGES_REPLY: ("CHANGES_REPLY", records.CHANGE_FIELDS),
     c.FETCH_REPLY: ("FETCH_REPLY", records.SEGMENT_FIELDS),
 }
-ELEMENT_NAMES = ("BEGIN", "CHANGE", "DATA", "COMMIT")
+# Kinds whose records have a tag before each: the name and the table of each tag.
+ELEMENTS: dict[int, tuple[str, tuple[tuple[str, Fields], ...]]] = {
+    c.APPLY: ("APPLY", tuple(zip(("BEGIN", "CHANGE", "DATA", "COMMIT"), records.ELEMENTS, strict=True))),
+    c.STREAM_ROWS: ("STREAM_ROWS", tuple(zip(("ROW", "MARK", "GAP"), stream.STREAM_ELEMENTS, strict=True))),
+}
 
 # Fields that a trace must not show, because a trace is given away: kind of the message, name of the field.
 SECRET = {(c.PAIR_CABLE, "key")}
@@ -249,9 +253,10 @@ class _Messages:
             name, fields = RECORDS[kind]
             yield f"{name} {mark} {len(body)} bytes"
             yield from _record_lines(fields, body)
-        elif kind == c.APPLY:
-            yield f"APPLY {mark} {len(body)} bytes"
-            yield from _element_lines(body)
+        elif kind in ELEMENTS:
+            name, tables = ELEMENTS[kind]
+            yield f"{name} {mark} {len(body)} bytes"
+            yield from _element_lines(tables, body)
         elif kind not in MESSAGES:
             yield f"message of unknown kind {kind:#04x} {mark} {len(body)} bytes"
         elif more:
@@ -286,17 +291,17 @@ def _record_lines(fields: Fields, body: bytes) -> Iterator[str]:
         yield "  " + _shown(fields, values)
 
 
-def _element_lines(body: bytes) -> Iterator[str]:
+def _element_lines(tables: tuple[tuple[str, Fields], ...], body: bytes) -> Iterator[str]:
     at = 0
     while at < len(body):
-        tag = body[at]
         try:
-            values, size = parse(records.ELEMENTS[tag], body[at + 1 :])
+            name, fields = tables[body[at]]
+            values, size = parse(fields, body[at + 1 :])
         except (construct.ConstructError, IndexError):
             yield f"  broken element: {body[at : at + SHOWN_BYTES].hex()}"
             return
         at += 1 + size
-        yield f"  {ELEMENT_NAMES[tag]} {_shown(records.ELEMENTS[tag], values)}".rstrip()
+        yield f"  {name} {_shown(fields, values)}".rstrip()
 
 
 def _shown(fields: Fields, values: list[Any], kind: int = 0) -> str:

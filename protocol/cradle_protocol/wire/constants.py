@@ -27,7 +27,7 @@ CABLE = const(2)  # pairing by possession is allowed on this link
 CODE = const(4)  # pairing by code is allowed on this link
 REPL = const(8)  # the link is also the device's console
 
-# SYNC_OPEN flags
+# SYNC_OPEN and STREAM_OPEN flags
 PREVIEW = const(1)  # read only: use no tick, write nothing
 
 # SYNC_OPEN_REPLY flags
@@ -79,6 +79,13 @@ SYNC_CLOSE = const(0x21)
 SYNC_CLOSE_REPLY = const(0x22)
 AGES = const(0x23)
 AGES_REPLY = const(0x24)
+STREAM_OPEN = const(0x28)
+STREAM_OPEN_REPLY = const(0x29)
+STREAM_READ = const(0x2A)
+STREAM_ROWS = const(0x2B)
+STREAM_END = const(0x2C)
+STREAM_ACK = const(0x2D)
+STREAM_ACK_REPLY = const(0x2E)
 NOTICE_CHANGED = const(0x30)
 NOTICE_STATUS = const(0x31)
 NOTICE_CONSOLE = const(0x32)
@@ -112,6 +119,11 @@ CONTENT_STAGED = const(3)  # the receiver has all of it, by an earlier session o
 END = const(1)  # the last of this object; its SHA-256 follows
 SEGMENT_FAILED = const(2)  # FETCH_REPLY only: the data is one status octet, nothing more comes for this object
 ABORT = const(2)  # DATA elements only: the sender could not read on; the change fails with CHANGED
+
+# Elements of STREAM_ROWS
+ROW = const(0)
+MARK = const(1)
+GAP = const(2)
 
 # --- Link machine on serial lines ------------------------------------------------------------------------------------
 

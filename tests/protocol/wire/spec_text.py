@@ -6,7 +6,7 @@ from cradle_protocol.wire import constants as c
 from protocol.wire import vectors
 from protocol.wire.checks import load
 
-FAMILIES = ("session", "pairing", "sync", "notice")
+FAMILIES = ("session", "pairing", "sync", "stream", "notice")
 
 
 def type_text(kind):

@@ -2,10 +2,10 @@
 
 import os
 
-from cradle_protocol.wire.messages import notice, pairing, records, session, sync
+from cradle_protocol.wire.messages import notice, pairing, records, session, stream, sync
 from protocol.wire.checks import FOLDER, load
 
-MESSAGES = session.MESSAGES + pairing.MESSAGES + sync.MESSAGES + notice.MESSAGES
+MESSAGES = session.MESSAGES + pairing.MESSAGES + sync.MESSAGES + stream.MESSAGES + notice.MESSAGES
 RECORDS = {
     "change": records.CHANGE_FIELDS,
     "apply_begin": records.BEGIN_FIELDS,
@@ -13,6 +13,9 @@ RECORDS = {
     "apply_data": records.DATA_FIELDS,
     "apply_commit": records.COMMIT_FIELDS,
     "fetch_segment": records.SEGMENT_FIELDS,
+    "stream_row": stream.ROW_FIELDS,
+    "stream_mark": stream.MARK_FIELDS,
+    "stream_gap": stream.GAP_FIELDS,
 }
 
 
