@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from cradle_desktop.errors import DeviceError, LinkGone, RequestFailed
 from cradle_hardware.link import LinkError, LinkLost
-from cradle_protocol.errors import BUSY, NOT_PAIRED, PROOF_FAILED, STATUS_TEXT, ProtocolError
+from cradle_protocol.errors import BUSY, NO_ROOM, NOT_PAIRED, PROOF_FAILED, STATUS_TEXT, ProtocolError
 from cradle_protocol.wire.events import FAILED, NOTICE, REFUSED, REPLY
 
 TYPE_CHECKING = False
@@ -252,7 +252,8 @@ class Connection:
 def failure(status: int, text: str) -> RequestFailed:
     """What an error reply means to the user."""
     words = text or STATUS_TEXT.get(status, f"status {status}")
-    return RequestFailed(status, "the device refused: " + words, FAILURE_EXITS.get(status))
+    advice = "; make room there, then sync again" if status == NO_ROOM else ""
+    return RequestFailed(status, "the device refused: " + words + advice, FAILURE_EXITS.get(status))
 
 
 # Exit codes of refusals that have one of their own.

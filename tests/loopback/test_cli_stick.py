@@ -234,10 +234,17 @@ def write_large(one: Holder) -> None:
     os.utime(one.left / "large", (1_700_000_000, 1_700_000_000))
 
 
+def longest(folder: Path) -> int:
+    """Bytes of the longest file there; files come and go while we look."""
+    try:
+        return max(path.stat().st_size for path in folder.iterdir())
+    except (OSError, ValueError):
+        return 0
+
+
 def stopped(one: Holder, meanwhile: "Callable[[], object]", running: Running) -> "tuple[int | None, str]":
     """Something happens while a sync stands still in the middle of the large file: its exit code and its words."""
-    own = one.stick / OWN / "tmp"
-    wait_until(lambda: own.exists() and any(path.stat().st_size > UNDER_WAY for path in own.iterdir()))
+    wait_until(lambda: longest(one.stick / OWN / "tmp") > UNDER_WAY)
     running.process.send_signal(signal.SIGSTOP)
     try:
         meanwhile()

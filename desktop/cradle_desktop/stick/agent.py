@@ -24,13 +24,14 @@ from cradle_device.metadata import HARDWARE
 from cradle_device.replica import Replica
 from cradle_hardware.link import LinkError, LinkLost
 from cradle_hardware.loopback import LoopLink
-from cradle_protocol.errors import BUSY, LocalError
+from cradle_protocol.errors import BUSY, NOT_ALLOWED, LocalError
 from cradle_protocol.provider.paths import OWN_FOLDER
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.wire.constants import APPLY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from cradle_device.conversation import Handler, Steps
@@ -43,6 +44,14 @@ if TYPE_CHECKING:
 _GONE = frozenset(
     {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM, errno.ESTALE, errno.ENOTCONN, errno.ESHUTDOWN}
 )
+# What Linux, Windows and macOS put there: no user's files, and other ones on each machine.
+_HOUSEKEEPING = frozenset(
+    {
+        "lost+found", "System Volume Information", "$RECYCLE.BIN", ".Trashes", ".Spotlight-V100", ".fseventsd",
+        ".TemporaryItems",
+    }
+)  # fmt: skip
+_TRASH = ".Trash-"  # and the number of a user
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -78,7 +87,7 @@ def open_stick(folder: str, name: str, keys: "Keys") -> "StickLink":
     store_id = store_id_in(folder)
     if not store_id:
         raise NoDevice(absent(folder, name))
-    store = FilesStore(folder)
+    store = StickStore(folder)
     try:
         agent = Agent(
             os.path.join(folder, OWN_FOLDER), [store], name, HOST, f"cradlesync {VERSION}", log=HostMetadata,
@@ -113,6 +122,22 @@ def read_only(folder: str) -> UserError:
         f"{folder} is read-only here, and what travels with a stick must be written on it: nothing was changed; "
         f"slide its switch, or mount it for writing, then try again"
     )
+
+
+class StickStore(FilesStore):
+    """The files on a stick, without what systems keep at the top of a disk for themselves."""
+
+    def items(self) -> "Iterator[tuple[str, bytes]]":
+        """See ObjectStore."""
+        if not os.path.ismount(self.root):
+            yield from super().items()
+            return
+        for identity, stamp in super().items():
+            top, _, below = identity.partition("/")
+            if top not in _HOUSEKEEPING and not top.startswith(_TRASH):
+                yield identity, stamp
+            elif not below:
+                self.skipped.append((identity, NOT_ALLOWED))  # of no concern, but not deleted either
 
 
 class StickKeys:
