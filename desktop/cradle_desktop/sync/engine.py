@@ -8,7 +8,7 @@ the first visible thing happens. A sync in which nothing moved costs two request
 from cradle_desktop.connection import Connection, unmoved
 from cradle_desktop.sync.acquaintance import met, news
 from cradle_desktop.sync.meter import safe_point, watched_scan
-from cradle_desktop.sync.remote import RemoteReplica, worth_telling
+from cradle_desktop.sync.remote import RemoteReplica, newest, worth_telling
 from cradle_desktop.sync.report import Cancelled, Observer, SyncOptions, TypeResult, no_journal
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.sync.detect import Scan, detect
@@ -62,12 +62,7 @@ def _synchronize(
     result: TypeResult,
 ) -> None:
     """Raises Cancelled, then `result` says what was done so far."""
-    remote = RemoteReplica(connection, meta, store.type, preview=False)
-    recover(store, meta)
-    with watched_scan(store, connection, observer):
-        scan = detect(store, meta, hold=True)
-    scan.skipped = worth_telling(scan.skipped, store.type, meta)
-    remote.finish()
+    remote, scan = _look(connection, store, meta, observer, preview=False)
     if word := news(options.partner, options.met, remote):
         observer.note(word)
     result.met = met(remote)
@@ -96,18 +91,35 @@ def preview(
 
     Raises Cancelled if the observer asks for the end.
     """
-    observer = observer or Observer()
     from cradle_desktop.sync.execute import Job
 
     looking = Overlay(meta)
-    remote = RemoteReplica(connection, looking, store.type, preview=True)
-    with watched_scan(store, connection, observer):
-        scan = detect(store, looking, look_only=True)
-    scan.skipped = worth_telling(scan.skipped, store.type, looking)
-    remote.finish()
+    remote, scan = _look(connection, store, looking, observer or Observer(), preview=True)
     planned = Job(store, looking, remote, options).make_plan(scan)
     remote.close()
     return planned.plan
+
+
+def _look(
+    connection: Connection, store: ObjectStore, meta: Metadata, observer: Observer, preview: bool
+) -> "tuple[RemoteReplica, Scan]":
+    """Both sides scan at once; once more if the device knows later ticks of ours than we do: those are used up."""
+    before = meta.tick
+    remote = RemoteReplica(connection, meta, store.type, preview)
+    if not preview:
+        recover(store, meta)
+    with watched_scan(store, connection, observer):
+        scan = detect(store, meta, look_only=preview, hold=not preview)
+    scan.skipped = worth_telling(scan.skipped, store.type, meta)
+    remote.finish()
+    if newest(remote.knowledge, 0) <= before:
+        return remote, scan
+    from cradle_desktop.sync.setback import SET_BACK, renew
+
+    observer.note(SET_BACK)
+    renew(meta, before)
+    remote.close()
+    return _look(connection, store, meta, observer, preview)
 
 
 def _nothing_moved(meta: Metadata, remote: RemoteReplica, scan: Scan) -> bool:

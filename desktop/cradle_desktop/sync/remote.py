@@ -241,10 +241,12 @@ class RemoteReplica:
 
 def _newest(meta: Metadata, replica: bytes) -> int:
     """The newest tick of another replica that is known here."""
-    if replica not in meta.replicas:
-        return 0
-    key, known = meta.replicas.index(replica), meta.knowledge
-    return max(vector.get(key, 0) for vector in [*known.vectors, *known.exceptions.values()])
+    return newest(meta.knowledge, meta.replicas.index(replica)) if replica in meta.replicas else 0
+
+
+def newest(knowledge: Knowledge, key: int) -> int:
+    """The newest tick of a replica that this knowledge holds anywhere."""
+    return max(vector.get(key, 0) for vector in [*knowledge.vectors, *knowledge.exceptions.values()])
 
 
 def worth_telling(skipped: list[tuple[str, int]], type_name: str, meta: Metadata) -> list[tuple[str, int]]:
