@@ -40,7 +40,9 @@ MOST_SESSIONS = 8
 # Turns of work that one session does before another one may.
 FAIR_TURNS = 64
 CODE_SECONDS, CODE_TRIES = 300, 5
-MACHINE_ID = Path("/etc/machine-id")  # systemd's; tells a cloned card from its original
+# What tells a machine from one that has a copy of its card: the board's own number (Raspberry Pi and its kin), which no
+# card holds; where there is none, systemd's, which is on the card and is copied with it unless it was made anew.
+MACHINE_NUMBERS = (Path("/sys/firmware/devicetree/base/serial-number"), Path("/etc/machine-id"))
 
 
 def main(arguments: Namespace, output: Output) -> int:
@@ -115,10 +117,14 @@ def open_agent(state: Path, stores: list[ObjectStore], name: str, journal: "Jour
 
 def machine_id() -> bytes:
     """What tells this machine from a copy of its card; b"" where nothing does."""
-    try:
-        return MACHINE_ID.read_bytes().strip()
-    except OSError:
-        return b""
+    for path in MACHINE_NUMBERS:
+        try:
+            number = path.read_bytes().strip(b"\0\n ")
+        except OSError:
+            continue
+        if number.strip(b"0"):
+            return number
+    return b""
 
 
 def open_listener(address: Address, state: Path) -> Listener:
