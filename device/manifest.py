@@ -1,8 +1,8 @@
 # MicroPython manifest: freezes or copies the agent. `include("device")` in a board's own manifest, beside protocol's.
 #
 # Optional groups, each a keyword: include("device", serial=False) leaves out the line service (and with it most of the
-# link machine's use), tcp=False the sockets, files=False the files provider.
-options.defaults(serial=True, tcp=True, files=True)  # noqa: F821
+# link machine's use), tcp=False the sockets, files=False the files provider, readings=False the stream of rows.
+options.defaults(serial=True, tcp=True, files=True, readings=True)  # noqa: F821
 
 CORE = (
     "__init__.py", "agent.py", "ages.py", "apply.py", "conversation.py", "damage.py", "index.py", "install.py",
@@ -12,6 +12,7 @@ CORE = (
 SERIAL = ("line.py", "links/stream.py")
 TCP = ("pipe.py", "links/tcp.py")
 FILES = ("providers/disk.py", "providers/files.py")
+READINGS = ("cursors.py", "readings.py", "segments.py", "stream_handlers.py")
 
 include("../protocol")  # noqa: F821
 package(  # noqa: F821
@@ -19,5 +20,6 @@ package(  # noqa: F821
     files=CORE
     + (SERIAL if options.serial else ())  # noqa: F821
     + (TCP if options.tcp else ())  # noqa: F821
-    + (FILES if options.files else ()),  # noqa: F821
+    + (FILES if options.files else ())  # noqa: F821
+    + (READINGS if options.readings else ()),  # noqa: F821
 )

@@ -12,15 +12,19 @@ BUNDLE = "cradle_board"
 # Modules that a program of a board's owner imports from: their public names stay, and so do their classes' attributes.
 PUBLIC = (
     "cradle_device.agent", "cradle_device.system", "cradle_device.links.stream", "cradle_device.links.tcp",
-    "cradle_device.providers.files", "cradle_protocol.provider.store", "cradle_protocol.errors",
+    "cradle_device.providers.files", "cradle_device.readings", "cradle_protocol.provider.store", "cradle_protocol.errors",
     "cradle_protocol.sync.values",
 )  # fmt: skip
 
 # Strings up to this length are interned by MicroPython's compiler.
 INTERNED = 10
 
-# Of those, what one link needs: it goes into the file of the service for such links.
-WITH = {"cradle_device.links.stream": "cradle_line", "cradle_device.links.tcp": "cradle_pipe"}
+# Of those, what not every program needs: the file that each goes into. What one link needs goes to the service for such
+# links.
+WITH = {
+    "cradle_device.links.stream": "cradle_line", "cradle_device.links.tcp": "cradle_pipe",
+    "cradle_device.readings": "cradle_readings",
+}  # fmt: skip
 
 
 class Module:

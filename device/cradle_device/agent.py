@@ -4,8 +4,6 @@ A user's program calls `poll()` in its loop, or awaits `run()`. It never starts 
 Its objects are not thread-safe.
 """
 
-import time
-
 from cradle_device import pairing, sync_handlers, system
 from cradle_device.metadata import LogMetadata
 from cradle_device.partnership import Partnerships
@@ -22,14 +20,11 @@ if TYPE_CHECKING:
     from cradle_device.conversation import Conversation, Handler
     from cradle_device.pairing import Code, PakeFactory
     from cradle_device.partnership import Keyring
+    from cradle_device.readings import Readings
     from cradle_device.runner import Link, Listener, Service
     from cradle_protocol.provider.store import ObjectStore
 
 PROGRAM = "cradlesync 0.1.0"
-# A clock that shows less was never set: seconds from 1970 to 2025.
-_CLOCK_SET = 1735689600
-# MicroPython's ports count from 1970 or from 2000.
-_EPOCH_2000 = 946684800
 # Links beside the open sessions on which a stranger may say hello.
 _HALLWAY = 0 if MICROPYTHON else 8
 BUSY_SECONDS = 5
@@ -96,6 +91,7 @@ class Agent:
         partnerships: "Keyring | None" = None,
     ) -> None:
         self._lock = system.StateLock(state)
+        self.state, self.hardware = state, hardware
         self.limits = limits or (BOARD if MICROPYTHON else HOST)
         self.sessions, self.pake = sessions, pake
         self.busy_seconds = BUSY_SECONDS
@@ -104,6 +100,7 @@ class Agent:
         self.identity = Identity(self.device_id, name, program)
         self.entropy = True
         self.replicas = {store.type: Replica(store, state, hardware, log) for store in stores}
+        self.streams: dict[str, Readings] = {}  # they add themselves
         self.handlers: dict[Any, Handler] = {}
         for kind, handler in sync_handlers.HANDLERS + pairing.HANDLERS:
             self.handlers[kind] = handler
@@ -119,6 +116,8 @@ class Agent:
         self._services = []
         for replica in self.replicas.values():
             replica.close()
+        for stream in self.streams.values():
+            stream.close()
         self.partnerships.close()
         self._lock.close()
 
@@ -156,6 +155,8 @@ class Agent:
             link = listener.accept(0)
             if link is not None:
                 self.attach(link, errors)
+        for stream in self.streams.values():
+            stream.poll()
         busy = False
         for service in self._services:
             if service.poll():
@@ -194,6 +195,8 @@ class Agent:
             talk = service.talk
             if talk is not None and talk is not asking and talk.desktop_id() == desktop_id:
                 talk.end(NOT_PAIRED, "the partnership was ended")
+        for stream in self.streams.values():
+            stream.forget(desktop_id)
 
     if TYPE_CHECKING or not MICROPYTHON:  # a board has no SPAKE2: it pairs over a cable
 
@@ -226,14 +229,14 @@ class Agent:
 
     def types(self) -> "list[tuple[str, bytes, bytes, int]]":
         """What PROOF_REPLY says of the object types."""
-        return [self.replicas[name].facts() for name in sorted(self.replicas)]
+        return [self.replicas[name].facts() for name in sorted(self.replicas)] + [
+            stream.facts() for stream in self.streams.values()
+        ]
 
     def device_time(self) -> int:
         """Seconds since 1970, 0 while nobody has set the clock."""
-        now = int(time.time())
-        if MICROPYTHON and time.gmtime(0)[0] == 2000:
-            now += _EPOCH_2000
-        return now if now >= _CLOCK_SET else 0
+        now = system.wall_ms() // 1000
+        return now if now >= system.CLOCK_SET else 0
 
     def tell(self, event: str, peer: str, detail: "Any") -> None:
         """Tell the owner what happened."""
@@ -243,5 +246,5 @@ class Agent:
     def notify(self, type_name: str) -> None:
         """The application changed something of this type: whoever is connected may want to sync."""
         for service in self._services:
-            if service.talk is not None and type_name in self.replicas:
+            if service.talk is not None and (type_name in self.replicas or type_name in self.streams):
                 service.talk.changed.add(type_name)

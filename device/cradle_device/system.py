@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 ENOENT = 2
 ENOSPC = 28
+# A clock that shows less was never set: seconds from 1970 to 2025.
+CLOCK_SET = 1735689600
+# Milliseconds that MicroPython's ports may count from 2000, not from 1970.
+_EPOCH_2000 = 946684800000
 _PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 _AF_UNIX, _STREAM = 1, 1
 
@@ -67,6 +71,12 @@ else:
 
     def replace(old, new):  # type: ignore[no-untyped-def]
         os.rename(old, new)
+
+
+def wall_ms() -> int:
+    """Milliseconds since 1970, if somebody has set the clock; it may be set to another time at any moment."""
+    now = time.time_ns() // 1000000
+    return now + _EPOCH_2000 if MICROPYTHON and time.gmtime(0)[0] == 2000 else now
 
 
 def exists(path: str) -> bool:

@@ -227,15 +227,15 @@ class Failed(Exception):
 class Hand:
     """A desktop in a session with an agent: asks, and lets both ends run until the answer is whole."""
 
-    def __init__(self, agent, step=0, key=KEY):
+    def __init__(self, agent, step=0, key=KEY, me=DESKTOP):
         self.agent, self.pipe = agent, Pipe(step)
         self.service = agent.attach(self.pipe)
-        self.session = DesktopSession(DESKTOP, b"n" * 16, 4096)
+        self.session = DesktopSession(me, b"n" * 16, 4096)
         self.events = []
         self.run()
         if key is None:
             return
-        if agent.partnerships.key_of(DESKTOP.id) is None:
+        if agent.partnerships.key_of(me.id) is None:
             self.session.pair_by_cable(key)
             self.run()
         self.session.prove(key)

@@ -25,8 +25,8 @@ from micropython.dual import ROOT, need
 
 pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
 
-# Bytes of .mpy for all that a board loads (design 8).
-LIMIT = 64 * 1024
+# Bytes of .mpy for all that a board loads (design 8), and for what one adds whose program records readings.
+LIMIT, READINGS_LIMIT = 64 * 1024, 6 * 1024
 BATCH = BOARD.batch_items
 # Heap of the unix port, where an object takes twice what it takes on a board of 32 bits.
 HEAP = "192k"
@@ -65,10 +65,12 @@ def agent(board: Path, home: Path, heap: str = HEAP) -> Iterator[FarHand]:
 def test_what_a_board_loads_is_small(board: Path) -> None:
     """All but the names for authors of providers, and sockets: boot/main.py, a sync and a preview load the rest."""
     sizes = {str(path.relative_to(board)): path.stat().st_size for path in board.rglob("*.mpy")}
+    readings = {name: sizes.pop(name) for name in list(sizes) if "readings" in name}
     loaded = {
         name: size for name, size in sizes.items() if not name.startswith("cradle_protocol") and "tcp" not in name
     }
     assert sum(loaded.values()) < LIMIT, loaded
+    assert len(readings) == 2 and sum(readings.values()) < READINGS_LIMIT, readings
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])

@@ -20,7 +20,7 @@ def test_mip_installs_what_a_board_has(board: Path) -> None:
 def test_a_manifest_freezes_what_a_board_may_load(area: str, monkeypatch: pytest.MonkeyPatch) -> None:
     frozen: dict[str, set[str]] = {}
     tool = {
-        "options": SimpleNamespace(defaults=lambda **_: None, serial=True, tcp=True, files=True),
+        "options": SimpleNamespace(defaults=lambda **_: None, serial=True, tcp=True, files=True, readings=True),
         "include": lambda _: None,
         "package": lambda name, files: frozen.update({name: set(files)}),
     }

@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from cradle_protocol.wire.handshake import Event
     from cradle_protocol.wire.proof import Pake
 
-# Kinds that a desktop may send as requests once the session is open. All but CHANGES are answered by their number + 1.
+# Kinds that a desktop may send as requests once the session is open. They are answered by their number + 1; CHANGES and
+# STREAM_READ by that in parts, and their number + 2 at the end.
 REQUESTS = (
     c.UNPAIR, c.SYNC_OPEN, c.REPLICAS, c.CHANGES, c.FETCH, c.HASH, c.STASH, c.PASS, c.APPLY, c.SYNC_CLOSE, c.AGES,
+    c.STREAM_OPEN, c.STREAM_READ, c.STREAM_ACK,
 )  # fmt: skip
 
 _NO_PARTS = -1  # of a request that failed while more parts of it are on their way: they are dropped

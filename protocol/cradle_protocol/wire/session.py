@@ -187,4 +187,6 @@ class Session(Handshake):
 
 def answers(asked: "int | None", kind: int) -> bool:
     """May a message of this kind answer (a part of) a request of kind `asked`?"""
-    return asked is not None and (kind == asked + 1 or (asked == c.CHANGES and kind == c.CHANGES_END))
+    if asked is None:
+        return False
+    return kind == asked + 1 or (asked in (c.CHANGES, c.STREAM_READ) and kind == asked + 2)  # parts and an end

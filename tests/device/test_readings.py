@@ -1,0 +1,319 @@
+"""A stream of rows on the device: append, flush, segments, cursors, gaps, clocks; and its session. On both interpreters."""
+
+# MicroPython heap: 8m, as `test_agent`
+
+import json
+
+from cradle_device import system
+from cradle_protocol.errors import CHANGED, LIMIT, NO_TYPE, LocalError
+from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.messages import stream as m
+from device.hands import Failed
+from device.rows import NOBODY, NOW, OTHER, Clock, Far, recorder
+
+SET = 1735689600000  # milliseconds: a clock that shows less was never set
+
+
+def number_of(agent):
+    return agent.streams["readings"].segments.stored()
+
+
+def test_rows_arrive_once_and_in_order():
+    agent, readings = recorder("once")
+    far = Far()
+    assert far.fetch(agent) == []
+    for k in range(300):
+        assert readings.append({"n": k, "t": k / 2}) == k
+    assert far.fetch(agent, 700) == list(range(300)) and far.gaps == []
+    assert [far.rows[k][1] for k in range(300)] == [{"n": k, "t": k / 2} for k in range(300)]
+    assert far.fetch(agent) == []
+    assert readings.append({"n": 300}) == 300
+    assert far.fetch(agent) == [300]
+    agent.close()
+
+
+def test_a_row_is_acknowledged_when_it_is_flushed():
+    agent, readings = recorder("acknowledged", size=200)
+    readings.append({"n": 0})
+    assert readings.acknowledged == 0
+    for k in range(1, 20):
+        readings.append({"n": k, "text": "x" * 20})
+    assert 15 < readings.acknowledged < 20
+    assert readings.flush() and readings.acknowledged == 20
+    agent.close()
+
+
+def test_polling_flushes_what_has_waited():
+    agent, readings = recorder("patience", seconds=0)
+    readings.append({})
+    assert readings.acknowledged == 0
+    agent.poll()
+    assert readings.acknowledged == 1
+    agent.close()
+    agent, readings = recorder("patience", False, seconds=30)
+    readings.append({})
+    agent.poll()
+    assert readings.acknowledged == 1
+    agent.close()
+
+
+def test_rows_survive_a_restart_and_numbers_go_on():
+    agent, readings = recorder("restart")
+    for k in range(50):
+        readings.append({"n": k})
+    agent.close()
+    agent, readings = recorder("restart", False)
+    assert readings.append({"n": 50}) == 50
+    far = Far()
+    assert far.fetch(agent) == list(range(51)) and [far.rows[k][1]["n"] for k in range(51)] == list(range(51))
+    agent.close()
+
+
+def test_two_desktops_have_each_row_once_and_segments_go_when_both_have_them():
+    """CE-20."""
+    agent, readings = recorder("two", segment=1024, bound=1 << 20)
+    one, two = Far(), Far(OTHER)
+    one.fetch(agent)
+    two.fetch(agent)
+    for k in range(100):
+        readings.append({"n": k})
+    one.fetch(agent)
+    assert readings.segments.first == 0, "two has nothing yet"
+    for k in range(100, 200):
+        readings.append({"n": k})
+    two.fetch(agent)
+    assert 50 < readings.segments.first <= 100, "one still wants those from 100 on"
+    one.fetch(agent)
+    assert readings.segments.first > 150
+    for far in (one, two):
+        assert far.order == list(range(200)) and far.gaps == []
+    agent.close()
+
+
+def test_at_high_water_the_oldest_go_and_are_counted():
+    agent, readings = recorder("water", segment=1024, bound=4096)
+    one, two = Far(), Far(OTHER)
+    one.fetch(agent)
+    two.fetch(agent)
+    for k in range(60):
+        readings.append({"n": k})
+    one.fetch(agent)
+    for k in range(60, 400):
+        readings.append({"n": k})
+        assert number_of(agent) <= 4096
+    for far, begun in ((one, 60), (two, 0)):
+        far.fetch(agent)
+        first = far.gaps[0][0] + far.gaps[0][1]
+        assert far.gaps == [(begun, first - begun)] and first == readings.segments.first or far is two
+        assert far.order == list(range(begun)) + list(range(first, 400))
+    agent.close()
+
+
+def test_gaps_outlast_a_restart():
+    agent, readings = recorder("gaps", segment=1024, bound=2048)
+    for k in range(200):
+        readings.append({"n": k})
+    agent.close()
+    agent, readings = recorder("gaps", False, segment=1024, bound=2048)
+    far = Far()
+    rows = far.fetch(agent)
+    assert far.gaps == [(0, rows[0])] and rows == list(range(rows[0], 200)) and rows[0] > 50
+    agent.close()
+
+
+def test_a_desktop_that_comes_later_begins_with_what_is_there():
+    """What went because all others had it is no gap for it."""
+    agent, readings = recorder("later", segment=1024, bound=1 << 20)
+    one, two = Far(), Far(OTHER)
+    for k in range(100):
+        readings.append({"n": k})
+    one.fetch(agent)
+    assert readings.segments.first > 50
+    rows = two.fetch(agent)
+    assert two.gaps == [] and rows == list(range(readings.segments.first, 100))
+    agent.close()
+
+
+def test_an_ended_partnership_keeps_no_rows():
+    agent, readings = recorder("ended", segment=1024, bound=1 << 20)
+    one, two = Far(), Far(OTHER)
+    one.fetch(agent)
+    two.fetch(agent)
+    for k in range(100):
+        readings.append({"n": k})
+    one.fetch(agent)
+    assert readings.segments.first == 0
+    agent.forget(OTHER.id)
+    one.fetch(agent)
+    one.join(agent).open()
+    one.ack()
+    assert readings.segments.first > 50
+    agent.close()
+    agent, readings = recorder("ended", False, segment=1024, bound=1 << 20)
+    third = Far(OTHER)
+    third.fetch(agent)
+    assert third.gaps == []
+    agent.close()
+
+
+def test_nothing_is_freed_before_it_is_acknowledged():
+    agent, readings = recorder("unsafe", segment=1024, bound=1 << 20)
+    for k in range(100):
+        readings.append({"n": k})
+    far = Far().join(agent)
+    far.open()
+    far.read()
+    far.hand.service.close("the cable was pulled")
+    assert readings.segments.first == 0
+    again = Far()
+    assert again.fetch(agent) == list(range(100))
+    agent.close()
+
+
+def test_a_preview_changes_nothing():
+    agent, readings = recorder("preview")
+    readings.append({"n": 0})
+    far = Far().join(agent)
+    reply = far.open(preview=True)
+    assert (reply.first, reply.end) == (0, 0) and readings.cursors.rows == {} and readings.cursors.pairs == {}
+    agent.close()
+
+
+def test_a_device_that_was_set_back_begins_another_stream():
+    agent, readings = recorder("back")
+    for k in range(20):
+        readings.append({"n": k})
+    far = Far()
+    far.fetch(agent)
+    before = far.stream
+    readings.append({"n": 20})
+    far.fetch(agent)
+    agent.close()
+    for k, expected in ((10, 10), (25, 25)):  # its card was copied when it had fewer rows; then it went on
+        agent, readings = recorder("back")
+        readings.cursors.stream = before
+        for n in range(k):
+            readings.append({"other": n})
+        meets = Far()
+        meets.stream, meets.position, meets.mark = before, far.position, far.mark
+        assert meets.fetch(agent) == list(range(expected)) and meets.stream != before and meets.gaps == []
+        assert meets.fetch(agent) == []
+        agent.close()
+
+
+def test_a_copied_card_is_a_stream_of_its_own():
+    agent, readings = recorder("card")
+    first = readings.cursors.stream
+    agent.close()
+    from cradle_device.cursors import Cursors
+    from device.place import PLACE
+
+    path = PLACE + "/rows-card/readings/cursors.log"
+    for hardware, same in ((b"board 1", True), (b"board 1", True), (b"board 2", False)):
+        cursors = Cursors(path, hardware)
+        cursors._rewrite()
+        assert (cursors.stream == first) == same
+        cursors.close()
+
+
+def test_times_and_eras():
+    """Each start of the program and each setting of its clock is an era; a pair says what its clock was worth."""
+    clock = Clock(946684800000)  # 2000-01-01: nobody has set it
+    agent, readings = recorder("eras", clock=clock)
+    readings.append({"n": 0})
+    clock.now = NOW  # the network said what time it is
+    readings.append({"n": 1})
+    agent.close()
+    clock.now = 946684800000
+    agent, readings = recorder("eras", False, clock=clock)
+    readings.append({"n": 2})
+    far = Far()
+    far.fetch(agent, true=NOW + 500000)
+    eras = [far.rows[k][2] for k in range(3)]
+    assert eras[0] < eras[1] < eras[2] and [far.rows[k][0] for k in range(3)] == [946684800000, NOW, 946684800000]
+    device, true = far.pairs[eras[0]]
+    assert true == NOW and 0 <= device - 946684800000 < 60000, "by the counter of milliseconds"
+    assert eras[1] not in far.pairs
+    device, true = far.pairs[eras[2]]
+    assert true - device == NOW + 500000 - 946684800000
+    agent.close()
+
+
+def test_a_clock_that_is_set_after_a_session_loses_its_pair():
+    clock = Clock(946684800000)
+    agent, readings = recorder("set", clock=clock)
+    far = Far()
+    far.fetch(agent)
+    clock.now = NOW
+    readings.append({"n": 0})
+    far.fetch(agent, true=NOW + 3000)
+    device, true = far.pairs[far.rows[0][2]]
+    assert true - device == 3000
+    agent.close()
+
+
+def test_rows_that_cannot_be():
+    agent, readings = recorder("cannot")
+    try:
+        readings.append({"text": "x" * 900})
+        raise AssertionError("it is too long")
+    except LocalError as error:
+        assert error.code == LIMIT
+    assert readings.append({"t": float("nan"), "u": float("inf"), "v": 1.5, "w": "ü"}) == 0
+    readings.append({"text": "x" * 700})
+    far = Far()
+    far.fetch(agent)
+    assert far.rows[0][1] == {"t": None, "u": None, "v": 1.5, "w": "ü"}
+    assert far.rows[1][1] == {"text": "x" * 700}
+    agent.close()
+
+
+def test_what_is_refused():
+    agent, readings = recorder("refused")
+    far = Far().join(agent)
+    far.open()
+    for kind, body, status in (
+        (c.STREAM_READ, m.StreamRead("readings", b"x" * 16, 0, 100), CHANGED),
+        (c.STREAM_ACK, m.StreamAck("readings", b"x" * 16, 0), CHANGED),
+        (c.STREAM_READ, m.StreamRead("files", far.stream, 0, 100), NO_TYPE),
+        (c.STREAM_OPEN, m.StreamOpen(0, "other", NOBODY, 0, 0, 0), NO_TYPE),
+    ):
+        try:
+            far.hand.ask(kind, body.to_bytes())
+            raise AssertionError("it is refused")
+        except Failed as error:
+            assert error.status == status
+    agent.close()
+
+
+def test_a_damaged_segment_is_a_counted_gap():
+    agent, readings = recorder("damaged", segment=1024, bound=1 << 20)
+    for k in range(100):
+        readings.append({"n": k})
+    agent.close()
+    import os
+
+    from device.place import PLACE
+
+    folder = PLACE + "/rows-damaged/readings/rows/"
+    names = sorted(os.listdir(folder))
+    with open(folder + names[1], "r+b") as file:
+        file.seek(500)
+        file.write(b"\xff" * 9)
+    agent, readings = recorder("damaged", False, segment=1024, bound=1 << 20)
+    far = Far()
+    rows = far.fetch(agent)
+    (first, count), after = far.gaps[0], int(names[2][:8], 16)
+    assert len(far.gaps) == 1 and first + count == after
+    assert rows == list(range(first)) + list(range(after, 100))
+    agent.close()
+
+
+def test_the_program_is_told_of_a_stream_in_the_first_answer():
+    agent, readings = recorder("facts")
+    readings.append({"n": 0})
+    readings.flush()
+    hand = Far().join(agent).hand
+    assert [t[:2] for t in hand.session.peer.types] == [("readings", readings.cursors.stream)]
+    assert agent.types()[0][3] == 1 and json.dumps({}) == "{}" and system.exists(agent.state + "/readings/rows")
+    agent.close()
