@@ -401,6 +401,7 @@ class ServiceManager:
         options.decisions = self.conflicts.decisions(partner.name, enabled.type)
         if max_delete is not None:
             options.max_delete = max_delete
+        options.collision, options.impossible = self.settings.collision, self.settings.impossible
         options.revert = revert and enabled.direction != "both"
         if enabled.policy == "merge":
             from cradle_desktop.conflict.ancestors import Ancestors

@@ -8,6 +8,9 @@ size = "1 GB"
 days = 30
 [deletes]            # that something was deleted
 days = 90            # how long: a partner that stays away longer is compared in full
+[names]              # names that one of two sides cannot hold
+collision = "rename" # two that are one there, by case or accents: one gives way; or "skip": it stays out
+impossible = "skip"  # one that cannot be there stays out; or "rename": it gets another one, on both sides
 """
 
 import os
@@ -18,6 +21,8 @@ from cradle_desktop.metadata.interface import StateError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from cradle_desktop.sync.report import OnName
 
 FILE_NAME = "settings.toml"
 DAY = 86400  # seconds
@@ -41,10 +46,16 @@ class Settings:
     """Everything that can be set."""
 
     def __init__(
-        self, conflicts: "Bound | None" = None, undo: "Bound | None" = None, delete_days: float = DELETE_DAYS
+        self,
+        conflicts: "Bound | None" = None,
+        undo: "Bound | None" = None,
+        delete_days: float = DELETE_DAYS,
+        collision: "OnName" = "rename",
+        impossible: "OnName" = "skip",
     ) -> None:
         self.conflicts, self.undo = conflicts or Bound(), undo or Bound()
         self.delete_age = delete_days * DAY  # seconds
+        self.collision, self.impossible = collision, impossible
 
 
 def load(path: "str | None" = None) -> Settings:
@@ -68,13 +79,24 @@ def _parsed(path: str, data: bytes) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StateError(f"The settings in {path} are no TOML ({error}); mend that line or remove it.") from None
     for name, section in table.items():
-        if name not in ("conflicts", "undo", "deletes") or not isinstance(section, dict):
-            raise _wrong(path, name, "the sections are [conflicts], [undo] and [deletes]")
+        if name not in ("conflicts", "undo", "deletes", "names") or not isinstance(section, dict):
+            raise _wrong(path, name, "the sections are [conflicts], [undo], [deletes] and [names]")
     for key in table.get("deletes", {}):
         if key != "days":
             raise _wrong(path, f"deletes.{key}", "that section has days alone")
     days = _days(path, table, "deletes", DELETE_DAYS)
-    return Settings(_bound(path, table, "conflicts"), _bound(path, table, "undo"), days)
+    collision, impossible = _on_names(path, table.get("names", {}))
+    return Settings(_bound(path, table, "conflicts"), _bound(path, table, "undo"), days, collision, impossible)
+
+
+def _on_names(path: str, section: "dict[str, Any]") -> "tuple[OnName, OnName]":
+    """What becomes of names that collide, and of those that are impossible."""
+    for key, value in section.items():
+        if key not in ("collision", "impossible"):
+            raise _wrong(path, f"names.{key}", "that section has collision and impossible")
+        if value not in ("rename", "skip"):
+            raise _wrong(path, f"names.{key}", 'write "rename" or "skip"')
+    return section.get("collision", "rename"), section.get("impossible", "skip")
 
 
 def _bound(path: str, table: "dict[str, Any]", name: str) -> Bound:

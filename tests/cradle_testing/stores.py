@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from cradle_desktop.sync.naming import Names
 from cradle_protocol.compat import sha256
 from cradle_protocol.errors import BAD_NAME, CHANGED, COLLISION, NO_PARENT, NO_ROOM, NO_STORE, UNREADABLE
 from cradle_protocol.provider.keeping import KeepingStore
-from cradle_protocol.provider.naming import Names
 from cradle_protocol.provider.paths import CASELESS, MAX_NAME, MAX_PATH, bad_path
 from cradle_protocol.provider.store import Reader, StoreError, Writer
 from cradle_protocol.sync.values import DIRECTORY, file_value
@@ -421,6 +421,13 @@ class MemoryStore(KeepingStore):
         if self.stamp(identity) != expected or not self._empty(identity):
             raise StoreError(CHANGED)
         self._displace(self.objects.pop(identity))
+
+    def respell(self, identity: str, wanted: str) -> None:
+        self.fault(identity, reading=False)
+        if self._rules().key(identity) != self._rules().key(wanted) or identity not in self.objects:
+            raise StoreError(CHANGED)
+        for path in [p for p in self.objects if p == identity or p.startswith(identity + "/")]:
+            self.objects[wanted + path[len(identity) :]] = self.objects.pop(path)
 
     def prune(self, identity: str) -> bool:
         one = self.objects.get(identity)

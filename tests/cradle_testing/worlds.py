@@ -31,7 +31,7 @@ from cradle_testing.stores import MemoryStore, Stored
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.ancestors import Ancestors
-    from cradle_desktop.sync.report import Direction, OpenJournal, Policy
+    from cradle_desktop.sync.report import Direction, OnName, OpenJournal, Policy
 
 Backup = tuple[Path, dict[str, Stored]]
 
@@ -173,9 +173,12 @@ class World:
     """Desktops D1.. and devices R1.., by name in `world["D1"]`.
 
     sqlite: do desktops keep their metadata in a database? In memory they are faster.
+    collision, impossible: as in `SyncOptions`.
     """
 
     sqlite = False
+    collision: "OnName" = "rename"
+    impossible: "OnName" = "skip"
 
     def __init__(
         self,
@@ -271,6 +274,7 @@ class World:
         connection, pump = self._connect(desktop, device, cut_after)
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
         options.ancestors, options.revert = ancestors, revert
+        options.collision, options.impossible = self.collision, self.impossible
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
             hears = observer or Notes(self.notes)
@@ -290,6 +294,7 @@ class World:
         """What `cradle diff` would print."""
         options = SyncOptions(policy=policy, direction=direction, partner=device)
         options.ancestors = ancestors
+        options.collision, options.impossible = self.collision, self.impossible
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, None)
         try:

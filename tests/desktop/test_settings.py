@@ -20,7 +20,10 @@ def test_nothing_said_means_the_defaults(tmp_path: Path) -> None:
         assert (found.undo.size, found.undo.age) == (STORE_BYTES, STORE_DAYS * DAY)
         assert (found.conflicts.size, found.conflicts.age) == (STORE_BYTES, STORE_DAYS * DAY)
         assert found.delete_age == DELETE_DAYS * DAY
+        assert (found.collision, found.impossible) == ("rename", "skip")
     assert load(settings(tmp_path, "[deletes]\ndays = 7\n")).delete_age == 7 * DAY
+    found = load(settings(tmp_path, "[names]\ncollision = 'skip'\nimpossible = 'rename'\n"))
+    assert (found.collision, found.impossible) == ("skip", "rename")
 
 
 @pytest.mark.parametrize(("size", "count"), [('"500 MB"', 500 * 10**6), ('"2GB"', 2 * 10**9), ("70", 70), ('"9 b"', 9)])
@@ -32,6 +35,7 @@ def test_sizes(tmp_path: Path, size: str, count: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["[undo]\nsize = 'much'", "[undo]\nsize = -1", "[undo]\nsize = true", "[undo]\ndays = -1", "[undo]\ndays = nan",
+     "[names]\ncollision = 'merge'", "[names]\nimpossible = true", "[names]\ncolour = 'skip'",
      "[deletes]\nsize = 1", "[deletes]\ndays = -2",
      "[undo]\ndays = '3'", "[undo]\ncolour = 1", "[other]\nsize = 1", "undo = 3", "no toml", "[undo]\nsize = '²'"],
 )  # fmt: skip

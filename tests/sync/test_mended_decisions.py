@@ -263,19 +263,6 @@ def test_a_stick_that_is_pulled_in_mid_batch(tmp_path: Path, monkeypatch: pytest
     assert w["R2"].store.tree() == {"a": b"one", "d/": b"", "d/b": b"two"}
 
 
-def test_names_that_differ_by_case_come_to_rest(tmp_path: Path) -> None:
-    """Two names that differ only by case met a caseless device: one of them is skipped, each time the same."""
-    w = World(tmp_path)
-    w["R1"].store.caseless = True
-    w["D1"].store.write("Readme", b"1")
-    w["D1"].store.write("readme", b"2")
-    w.advance()
-    skipped = [w.sync("D1", "R1").skipped for _ in range(3)]
-    assert len(skipped[0]) == 1 and skipped[0] == skipped[1] == skipped[2]
-    assert len(w["D1"].store.tree()) == 2
-    assert len(w["R1"].store.tree()) == 1
-
-
 def test_a_store_that_ends_in_mid_scan(tmp_path: Path) -> None:
     """The store ended in mid-scan, when creates were stamped in memory already, and the same process synced again."""
     w = World(tmp_path, devices=TWO_DEVICES)

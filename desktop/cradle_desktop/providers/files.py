@@ -294,6 +294,10 @@ class FilesStore(KeepingStore):
         self._open()
         return self._installer.prune(identity)
 
+    def respell(self, identity: str, wanted: str) -> None:
+        self._open()
+        self._installer.respell(identity, wanted)
+
     def sync(self) -> None:
         folder = self._open()
         folder.let_go()

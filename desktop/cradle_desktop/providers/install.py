@@ -255,6 +255,19 @@ class Installer:
             self._replacer.remove(place, self._bench_at(place), expected)
         return b""
 
+    def respell(self, identity: str, wanted: str) -> None:
+        """See `ObjectStore.respell`. In one step: a crash must not leave the directory under a name of ours."""
+        try:
+            if not self._folder.exact(identity):
+                raise StoreError(CHANGED)
+            with self._folder.place(identity) as here, self._folder.place(wanted) as there:
+                self._replacer.kernel.rename(here.fd, here.name, there.fd, there.name)
+            self._folder.forget()
+            if not self._folder.exact(wanted):
+                raise StoreError(COLLISION, "this disk does not change the case of a name")
+        except OSError as error:
+            raise acting(error) from error
+
     def prune(self, identity: str) -> bool:
         """See `ObjectStore.prune`."""
         try:

@@ -73,6 +73,7 @@ class Arriving:
     def run(self) -> None:
         """Execute steps and tail. Raises LinkGone where the link ends; what was staged stays staged."""
         steps = self.plan.steps + self.plan.tail
+        self._respell(steps)
         self._intake = Intake(self.store, self.remote, self.meta.replicas, steps, self.result, self._progress)
         self._meter.total_bytes = self._intake.begin()
         # Before it is real, nothing of the tail is learned; but what is in place already must be known here.
@@ -94,6 +95,16 @@ class Arriving:
                 self._batch(group)
         finally:
             self._intake.close()
+
+    def _respell(self, steps: list[Step]) -> None:
+        """Folders whose name changes in its spelling only, with all that is in them: as their user would do it."""
+        for now, wanted in self.plan.respelled:
+            try:
+                self.store.respell(now, wanted)
+            except StoreError as error:
+                for step in steps:
+                    if (step.new.identity + "/").startswith((now + "/", wanted + "/")):
+                        self._skip(step, error)
 
     def _retry(self) -> None:
         """What failed for something that has come since is tried once more; its content is still staged."""
@@ -172,7 +183,7 @@ class Arriving:
         if self._former is not None:
             self._former.end()
         for parent in implied:
-            if self.store.stamp(parent.identity) is not None:
+            if self._is_there(parent.identity):
                 self.meta.put(parent)
         self.store.sync()
 
@@ -192,6 +203,12 @@ class Arriving:
                     found[i] = item
             self._known_directories.add(parent)
         return [item for i, item in found.items() if i not in batch]
+
+    def _is_there(self, identity: str) -> bool:
+        try:
+            return self.store.stamp(identity) is not None
+        except StoreError:
+            return False  # a name that is not possible here: what should lie below it has failed
 
     def _missing(self, identity: str) -> list[str]:
         """Directories above an object that are not there; none for a name that its install will refuse."""

@@ -8,7 +8,7 @@ from cradle_desktop.sync.plan import CREATE, DELETE, METADATA, MODE, RENAME, UPD
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
-from cradle_protocol.sync.values import EQUAL, compare, digest_of, is_file, is_lazy
+from cradle_protocol.sync.values import DIFFERENT, EQUAL, compare, digest_of, is_file, is_lazy
 from cradle_protocol.sync.version import knows, knows_all
 
 
@@ -73,6 +73,6 @@ class Departures:
         if source is None or not source.dead or source.link is None or not source.link.base:
             return None
         version, value = source.link.base[0]
-        if not knows(self.theirs.vector(source.id), version) or compare(value, item.values[0]) != EQUAL:
+        if not knows(self.theirs.vector(source.id), version) or compare(value, item.values[0]) == DIFFERENT:
             return None
-        return source.id, digest_of(value)
+        return source.id, digest_of(item.values[0])  # the device looks whether its copy has that hash

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.departures import Departures
 from cradle_desktop.sync.meter import safe_point, stop_now
+from cradle_desktop.sync.naming import Names
 from cradle_desktop.sync.plan import Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
@@ -27,18 +28,24 @@ if TYPE_CHECKING:
     from cradle_desktop.sync.resolve import Answer, Lost
 
 
+# Names that gave way are told one by one up to so many: a card whose names were all written in capitals has thousands.
+FITTED_TOLD = 10
+
+
 class Planned:
     """A plan, and what planning found out.
 
     overlay  holds its result; tick: the last one that its first half used
     skipped  ids that are left out of it
     news     there is something to do on this side
+    barred   ids that the device does not get: told to it, so that it does not take them for known
     dropped  tombstones that go before anything is done; buried: deletes that are made anew after the first half
     """
 
     def __init__(self, plan: Plan, overlay: Overlay) -> None:
         self.plan, self.overlay, self.tick = plan, overlay, overlay.tick
         self.skipped, self.news = set[bytes](), False
+        self.barred = set[bytes]()
         self.dropped: list[bytes] = []
         self.buried: list[Item] = []
 
@@ -59,10 +66,14 @@ class Job:
         plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in self.remote.skipped]
         planned = Planned(plan, Overlay(self.meta))
         self._plan_arrivals(planned)
+        departures = self._departures(planned.overlay, planned)
+        fitted = self._fit(planned, departures)
         if self.options.direction != "to-desktop":
             planned.buried = forgotten_deletes(planned.overlay, self.remote)
+        if fitted or planned.buried:
+            departures = self._departures(planned.overlay, planned)
         skipped = planned.skipped
-        self._split(plan, self._departures(planned.overlay, skipped), skipped)
+        self._split(plan, departures, skipped)
         if self.options.direction == "to-device":
             both = [departure.item.identity for departure in plan.departures if departure.item.id in skipped]
             reason = there + "it was changed as well, and changes flow to it only"
@@ -87,6 +98,37 @@ class Job:
                 self._drop_ours(arrivals, plan, overlay)
         planned.news, planned.tick = news or bool(plan.steps or plan.tail), overlay.tick
 
+    def _fit(self, planned: Planned, departures: list[Departure]) -> bool:
+        """Have names give way that a side cannot hold. True if the plan is another one by that."""
+        if not departures and not planned.plan.steps and not planned.plan.tail:
+            return False
+        from cradle_desktop.sync.constraints import SKIPPED, Fitter
+
+        options, store = self.options, self.store
+        moves = options.direction == "both" and options.policy not in ("skip", "ask")
+        fitter = Fitter(
+            planned.overlay, planned.plan, planned.skipped, Names(store.names, store.name_max, store.path_max),
+            self.remote.names, self.remote.name, store.type, options.collision if moves else SKIPPED,
+            options.impossible if moves else SKIPPED, self._digests,
+        )  # fmt: skip
+        changed = fitter.fit(departures)
+        planned.barred = fitter.barred
+        planned.tick = planned.overlay.tick
+        planned.news = planned.news or bool(planned.plan.steps)
+        return changed
+
+    def _digests(self, items: list[Item]) -> dict[bytes, bytes]:
+        """{item id: SHA-256} of contents, wherever they are, as far as they can be read."""
+        theirs = [change for item in items if (change := self.remote.shown.get(item.id)) and not change.dead]
+        found = self.remote.digests(theirs) if theirs else {}
+        for item in items:
+            if item.id not in found:
+                try:
+                    found[item.id] = self.store.digest(item.identity)
+                except StoreError:
+                    continue
+        return found
+
     def _arrivals(self, overlay: Overlay, stale: bool) -> Arrivals:
         from cradle_desktop.sync.arrivals import Arrivals  # not where the device has nothing new
 
@@ -98,7 +140,7 @@ class Job:
 
     def _drop_ours(self, arrivals: Arrivals, plan: Plan, overlay: Overlay) -> None:
         """What this desktop changed by itself becomes what the device has: ask for those items again."""
-        ours = self._departures(overlay, arrivals.skipped)
+        ours = self._departures(overlay, arrivals)
         ids = [one.item.id for one in ours if one.verb or one.item.dead]  # a tombstone: perhaps of what moved away
         lacking = overlay.knowledge.copy()
         for i in ids:
@@ -116,7 +158,9 @@ class Job:
         if self.options.revert:
             plan.departures = [one for one in departures if not one.verb and one.item.id not in skipped]
 
-    def _departures(self, meta: Metadata, skipped: set[bytes]) -> list[Departure]:
+    def _departures(self, meta: Metadata, but: Planned | Arrivals) -> list[Departure]:
+        """What the device lacks, told only by name where it is left out."""
+        skipped = but.skipped | but.barred if isinstance(but, Planned) else but.skipped
         shown = {i: change.values for i, change in self.remote.shown.items() if change.values}
         gone = {i for i, change in self.remote.shown.items() if change.dead}
         remote = self.remote
@@ -173,6 +217,7 @@ class Job:
         unsent = self._depart(planned, scan.held, observer, result)
         if scan.held:
             self.meta.commit()
+        tell_fitted(plan, planned.skipped, observer)
         self._remember(plan, planned.skipped | unsent)
         result.deviations = len(plan.deviations)
         waiting = plan.waiting + self._undone(planned)
@@ -191,14 +236,21 @@ class Job:
             return {departure.item.id for departure in plan.departures}
         if planned.buried:
             keep_deletes(self.meta, planned.buried, planned.overlay.tick)
-            plan.departures = self._departures(self.meta, planned.skipped)
+            plan.departures = self._departures(self.meta, planned)
         one_way = self.options.direction == "to-desktop"
         if not (plan.departures if one_way else lacks(self.meta, self.remote)):
             return set()
         from cradle_desktop.sync.depart import Departing
 
         departing = Departing(
-            self.store, self.meta, self.remote, plan.departures, planned.skipped, held, observer, result
+            self.store,
+            self.meta,
+            self.remote,
+            plan.departures,
+            planned.skipped | planned.barred,
+            held,
+            observer,
+            result,
         )
         try:
             departing.run(alone=one_way)
@@ -254,7 +306,7 @@ class Job:
             result.to_desktop = plan.to_desktop(planned.skipped)
             result.down.applied = result.to_desktop.total()
         if (plan.steps or plan.tail) and not observer.cancelled:
-            self._split(plan, self._departures(self.meta, planned.skipped), planned.skipped)
+            self._split(plan, self._departures(self.meta, planned), planned.skipped)
 
     def _waiting(self, lost: Lost) -> Loser:
         """A conflict that was left as it is on both sides, for the list."""
@@ -263,6 +315,15 @@ class Job:
             unit=lost.unit, kind=lost.kind, winner="", loser="", value=UNKNOWN, digest=digest_of(lost.value),
             size=size_of(lost.value),
         )  # fmt: skip
+
+
+def tell_fitted(plan: Plan, skipped: set[bytes], observer: Observer) -> None:
+    """Say which names gave way, unless that failed: some in a sentence each, the rest as a number."""
+    done = [one for one in plan.fitted if one.id not in skipped]
+    for one in done[:FITTED_TOLD]:
+        observer.note(one.sentence())
+    if len(done) > FITTED_TOLD:
+        observer.note(f"{len(done) - FITTED_TOLD} more names gave way for the same reason")
 
 
 def _keep_out(plan: Plan, overlay: Overlay, skipped: set[bytes]) -> None:

@@ -66,11 +66,27 @@ class Departure:
         self.size = size_of(item.values[0]) if content else 0
 
 
+class Fitted:
+    """The object of this id gives way because of its name, on both sides: it gets a new path or, `merged`, becomes one
+    with the object that is there. reason: why the name cannot be."""
+
+    def __init__(self, id: bytes, identity: str, path: str, merged: bool, reason: str) -> None:
+        self.id, self.identity, self.path = id, identity, path
+        self.merged, self.reason = merged, reason
+
+    def sentence(self) -> str:
+        """For the user, in the past tense."""
+        done = "became one with" if self.merged else "was renamed to"
+        return f"{self.identity} {done} {self.path}: {self.reason}"
+
+
 class Plan:
     """What will happen. `steps` in the order of ids, then `tail`.
 
     waiting     conflicts that policy leaves alone
     deviations  where changes flow one way: what the receiving side changed by itself, and keeps
+    fitted      what gives way because of its name (`constraints`)
+    respelled   [(path, path)] folders whose name on this desktop changes in its spelling only; before all else
     """
 
     def __init__(self, partner: str, policy: str = "desktop") -> None:
@@ -81,6 +97,8 @@ class Plan:
         self.waiting: list[Lost] = []
         self.deviations: list[Deviation] = []
         self.skipped: list[tuple[str, str]] = []
+        self.fitted: list[Fitted] = []
+        self.respelled: list[tuple[str, str]] = []
 
     def to_desktop(self, but: Collection[bytes] = ()) -> Counts:
         """Objects touched on the desktop, but for the items with these ids."""
@@ -109,6 +127,7 @@ class Plan:
         lines += [_conflict_line(lost, waits=False) for step in self.steps + self.tail for lost in step.lost]
         lines += [_conflict_line(lost, waits=True) for lost in self.waiting]
         lines += [_deviation_line(one, self.partner) for one in self.deviations]
+        lines += [_fitted_line(one) for one in self.fitted]
         return lines + [f"skip      {identity}: {reason}" for identity, reason in self.skipped]
 
 
@@ -128,6 +147,11 @@ def _line(where: str, verb: str, item: Item) -> str:
 def _deviation_line(one: Deviation, partner: str) -> str:
     where, other = (partner, "desktop") if one.side == "device" else ("desktop", partner)
     return f"differs   {one.identity}: {one.change} on {where}, which {other} does not take"
+
+
+def _fitted_line(one: Fitted) -> str:
+    verb, word = ("merge", "into") if one.merged else ("rename", "to")
+    return f"{verb:<9} {one.identity} {word} {one.path}: {one.reason}"
 
 
 def _conflict_line(lost: Lost, waits: bool) -> str:

@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 
 from cradle_desktop.connection import Connection
+from cradle_desktop.sync.naming import Names
 from cradle_protocol.compat import sha256
 from cradle_protocol.errors import BAD_MESSAGE, NOT_ALLOWED, RemoteError
+from cradle_protocol.provider.paths import CASELESS, COMPOSED, FAT_NAMES
 from cradle_protocol.sync.change import Change, remap
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
@@ -93,6 +95,7 @@ class RemoteReplica:
         self.set_back = self._seen > 0 and self.replica_id != self._expected
         self.skipped = worth_telling([(path, status) for status, path in reply.skipped], self.type, self.meta)
         self.holds_mode = bool(reply.flags & c.UNITS_MODE)
+        self.names = Names(reply.flags & (CASELESS | FAT_NAMES | COMPOSED), reply.name_max, reply.path_max)
         self._ours = [self.meta.key_of(replica) for replica in reply.replicas]
         self._theirs: dict[int, int] = {ours: k for k, ours in enumerate(self._ours)}
         self.knowledge = Knowledge.from_bytes(reply.knowledge, self._ours)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cradle_desktop.conflict.ancestors import Ancestors
 
     Policy = Literal["desktop", "device", "newest", "both", "merge", "skip", "ask"]
+    OnName = Literal["rename", "skip"]
     Direction = Literal["both", "to-device", "to-desktop"]
     Stage = Literal["scan", "receive", "send"]
 
@@ -30,6 +31,10 @@ class SyncOptions:
                  or is not known to be newer, is decided as by `desktop`
     direction    which way changes flow
     revert       where they flow one way: drop what the receiving side changed by itself
+    collision    what becomes of two names that are one on a side: `rename` makes one of them give way (equal contents
+                 and folders become one), `skip` leaves out what came later: always so where the policy is `skip` or
+                 `ask`, or changes flow one way
+    impossible   what becomes of a name that a side cannot hold: `skip`, or `rename` to one that it can
     max_delete   largest share of a side's objects, in percent, that may be deleted without asking
     partner      name of the device, for the plan's words
     met          who answered at the last sync (`acquaintance`), b"": nobody yet
@@ -47,6 +52,8 @@ class SyncOptions:
         self.policy, self.direction, self.max_delete, self.partner = policy, direction, max_delete, partner
         self.revert = False
         self.met = b""
+        self.collision: OnName = "rename"
+        self.impossible: OnName = "skip"
         self.ancestors: Ancestors | None = None
         self.decisions: dict[tuple[bytes, int], str] = {}
 

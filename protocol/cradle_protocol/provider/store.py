@@ -187,6 +187,13 @@ class ObjectStore:
         """Remove a directory if it is empty (whatever its stamp). False if it is not empty or not there."""
         raise NotImplementedError
 
+    def respell(self, identity: str, wanted: str) -> None:
+        """Where two spellings are one name: give a directory the other one, with all that is in it as it was.
+
+        A board has no use for it: there an object goes before its other spelling comes. Raises StoreError.
+        """
+        raise NotImplementedError
+
     def sync(self) -> None:
         """Make all installs and removals so far survive a power cut: one flush for a batch, not one per object."""
         raise NotImplementedError

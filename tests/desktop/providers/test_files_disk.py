@@ -26,6 +26,7 @@ from cradle_protocol.errors import (
     READ_ONLY,
     UNREADABLE,
 )  # fmt: skip
+from cradle_protocol.provider.paths import CASELESS, COMPOSED, MAX_NAME
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.values import DIRECTORY, file_value
 from cradle_testing.store_contract import MODE, must, put, read, stage, status_of
@@ -184,6 +185,21 @@ def test_names_that_differ_in_case_on_a_caseless_disk(root: Path, hand: FolderHa
     put(store, "Dir/new", b"y", None)
     put(store, "Dir/File", b"z", store.stamp("Dir/File"))
     assert sorted(i for i, _ in store.items()) == ["Dir", "Dir/File", "Dir/new"]
+    store.close()
+
+
+def test_a_folder_is_spelled_anew_on_a_caseless_disk(root: Path, hand: FolderHand) -> None:
+    store = FilesStore(root, kernel=CaselessKernel())
+    put(store, "Dir/Sub/File", b"x")
+    before = dict(store.items())
+    assert store.names == CASELESS | COMPOSED and store.name_max == MAX_NAME
+    store.respell("Dir", "DIR")
+    store.respell("DIR/Sub", "DIR/sub")
+    assert dict(store.items()) == dict(zip(("DIR", "DIR/sub", "DIR/sub/File"), before.values(), strict=True))
+    for now in ("Dir", "none"):
+        with pytest.raises(StoreError):
+            store.respell(now, "dir")
+    assert store.stamp("DIR/sub/File") == before["Dir/Sub/File"]
     store.close()
 
 

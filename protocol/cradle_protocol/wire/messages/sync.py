@@ -43,8 +43,9 @@ class SyncOpenReply(Message):
     skipped: "list[tuple[int, str]]"  # (status, identity) of what the scan had to leave out
     FIELDS = (
         ("channel", U8), ("store_id", ID), ("replica_id", ID), ("tick", U32), ("objects", U32), ("scanned", U32),
-        ("flags", U8), ("name_max", U8), ("path_max", U16), ("replicas", list_of(U16, ("id", ID))), ("knowledge", BLOB32),
-        ("forgotten", BLOB32), ("staged", list_of(U16, ("id", ID), ("version", VERSION), ("length", U48))),
+        ("flags", U8), ("name_max", U8), ("path_max", U16), ("replicas", list_of(U16, ("id", ID))),
+        ("knowledge", BLOB32), ("forgotten", BLOB32),
+        ("staged", list_of(U16, ("id", ID), ("version", VERSION), ("length", U48))),
         ("skipped", list_of(U16, ("status", U8), ("path", STRING))),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""CPython only: what names a store can hold, as it has declared. Judges paths, touches no disk, decides nothing.
+"""What names a store can hold, as it has declared. Judges paths, touches no disk, decides nothing.
 
 Every rule that a store declares (`ObjectStore.names`, an agent's SYNC_OPEN_REPLY) is here once: when two paths are one
 object there, why a path cannot be there, and which path like it can.
@@ -24,6 +24,14 @@ class Names:
         """What holds for a name that is to be in either store."""
         limits = min(self.name_max, other.name_max), min(self.path_max, other.path_max)
         return Names(self.flags | other.flags, *limits)
+
+    def free(self) -> bool:
+        """Is every short ASCII name possible here?"""
+        return not self.flags & FAT_NAMES
+
+    def caseless(self) -> bool:
+        """Are two names that differ by case only one here?"""
+        return bool(self.flags & CASELESS)
 
     def folds(self) -> bool:
         """Can two paths be one object here?"""
