@@ -16,7 +16,8 @@ from cradle_desktop.metadata.sqlite import SqliteMetadata, SqliteStore
 from cradle_desktop.sync.engine import preview, synchronize
 from cradle_desktop.sync.plan import Plan
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, no_journal
-from cradle_protocol.provider.store import Reader
+from cradle_protocol.errors import WRITE_FAILED
+from cradle_protocol.provider.store import Reader, StoreError
 from cradle_protocol.sync.detect import detect
 from cradle_protocol.sync.forget import forget, tombstones
 from cradle_protocol.sync.item import IMPLIED, item_id
@@ -82,7 +83,9 @@ class MortalSqlite(Mortal, SqliteMetadata):
 
 
 class MemoryConflicts(ConflictStore):
-    """Losers in a list, for worlds that run by the thousand. `limit`: bytes that fit."""
+    """Losers in a list, for worlds that run by the thousand. `limit`: bytes that fit; `broken`: no batch can end."""
+
+    broken = False
 
     def __init__(self) -> None:
         self.losers: dict[tuple[bytes, int, bytes], bytes] = {}
@@ -103,7 +106,11 @@ class MemoryConflicts(ConflictStore):
 
     @contextmanager
     def batch(self) -> Iterator[None]:
+        before = dict(self.losers)
         yield
+        if self.broken:
+            self.losers = before
+            raise StoreError(WRITE_FAILED, "the conflict store cannot be written")
 
     def waiting(self, partner: str, type: str, losers: "list[Loser]") -> None:
         self.left = losers

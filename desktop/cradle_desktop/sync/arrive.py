@@ -226,13 +226,18 @@ class Arriving:
         """
         ready: list[Step] = []
         come_to = 0
-        with self.conflicts.batch():
-            for group in _groups(batch):
-                if self._meter.ends():
-                    break
-                for step in group:
-                    self._prepare_one(step, ready)
-                come_to += len(group)
+        try:
+            with self.conflicts.batch():
+                for group in _groups(batch):
+                    if self._meter.ends():
+                        break
+                    for step in group:
+                        self._prepare_one(step, ready)
+                    come_to += len(group)
+        except StoreError as error:  # they could not be made durable: none of them may be displaced
+            for step in ready:
+                if step.kept and step.new.id not in self.skipped:
+                    self._skip(step, error)
         return [step for step in ready if step.new.id not in self.skipped], come_to
 
     def _prepare_one(self, step: Step, ready: list[Step]) -> None:
