@@ -170,10 +170,9 @@ class Segments:
     def _next_in(self, log: Log, position: int) -> "tuple[int, int, memoryview] | None":
         """The next row of this segment from a position on; None at its end, or where it is damaged."""
         last = self._segment == len(self._known) - 1
-        beyond = self.next if last else self._known[self._segment + 1][0]
         while not last or self._offset < self._safe:
             size = log.sound(self._offset)
-            if not size or self._at >= beyond:
+            if not size:
                 return None
             kind, buffer, start, end = log.read(self._offset)
             self._offset += size

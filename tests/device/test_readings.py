@@ -1,4 +1,4 @@
-"""A stream of rows on the device: append, flush, segments, cursors, gaps, clocks; and its session. On both interpreters."""
+"""A stream of rows on the device: append, flush, segments, cursors, gaps, clocks; its session. On both interpreters."""
 
 # MicroPython heap: 8m, as `test_agent`
 
@@ -104,7 +104,7 @@ def test_at_high_water_the_oldest_go_and_are_counted():
     for far, begun in ((one, 60), (two, 0)):
         far.fetch(agent)
         first = far.gaps[0][0] + far.gaps[0][1]
-        assert far.gaps == [(begun, first - begun)] and first == readings.segments.first or far is two
+        assert far.gaps == [(begun, first - begun)] and 60 < first <= readings.segments.first
         assert far.order == list(range(begun)) + list(range(first, 400))
     agent.close()
 
@@ -269,7 +269,7 @@ def test_rows_that_cannot_be():
 
 
 def test_what_is_refused():
-    agent, readings = recorder("refused")
+    agent, _ = recorder("refused")
     far = Far().join(agent)
     far.open()
     for kind, body, status in (
