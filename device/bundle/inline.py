@@ -10,6 +10,7 @@ import copy
 from collections.abc import Iterator
 
 from join import bound
+from strip import walk
 
 # Bytes of code a node of an expression takes, about; bytes a function takes beside its code.
 _NODE, _FUNCTION = 2, 90
@@ -23,7 +24,7 @@ class Callee:
     def __init__(self, node: ast.FunctionDef, holder: "list[ast.stmt]", method: bool) -> None:
         self.node, self.holder, self.method = node, holder, method
         self.parameters = [one.arg for one in node.args.args]
-        inside = [one for statement in node.body for one in ast.walk(statement)]
+        inside = [one for statement in node.body for one in walk(statement)]
         self.generator = any(isinstance(one, ast.Yield | ast.YieldFrom) for one in inside)
         self.stored = {one.id for one in inside if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
         self.stored.update(one.name for one in inside if isinstance(one, ast.ExceptHandler) and one.name)
@@ -36,7 +37,7 @@ class Callee:
             self.expression = node.body[0].value
 
     def size(self) -> int:
-        return _NODE * len([one for one in ast.walk(self.node) if not isinstance(one, ast.expr_context)])
+        return _NODE * len([one for one in walk(self.node) if not isinstance(one, ast.expr_context)])
 
 
 def candidates(tree: ast.Module, keep: "set[str]") -> "dict[str, Callee]":
@@ -44,7 +45,7 @@ def candidates(tree: ast.Module, keep: "set[str]") -> "dict[str, Callee]":
     found: dict[str, Callee] = {}
     several: set[str] = set()
     for holder, method in [(tree.body, False)] + [
-        (node.body, True) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+        (node.body, True) for node in walk(tree) if isinstance(node, ast.ClassDef)
     ]:
         for statement in holder:
             for name in bound(statement):
@@ -53,7 +54,7 @@ def candidates(tree: ast.Module, keep: "set[str]") -> "dict[str, Callee]":
                     found[name] = Callee(statement, holder, method)
                 else:
                     several.add(name)
-    stored = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
+    stored = (node for node in walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store))
     several.update(node.attr for node in stored)
     return {name: one for name, one in found.items() if not name.startswith("__") and name not in several | keep}
 
@@ -64,7 +65,7 @@ def _is_plain(node: ast.FunctionDef) -> bool:
         return False
     if not all(isinstance(one, ast.Constant | ast.Name) for one in args.defaults):
         return False
-    inside = [one for statement in node.body for one in ast.walk(statement)]
+    inside = [one for statement in node.body for one in walk(statement)]
     if any(isinstance(one, _SCOPES + (ast.Global, ast.Nonlocal, ast.NamedExpr)) for one in inside):
         return False
     return not any(isinstance(one, ast.Name) and one.id == "super" for one in inside)
@@ -101,14 +102,14 @@ def _uses(tree: ast.Module) -> "tuple[dict[str, int], dict[str, list[ast.Functio
     callers: dict[str, list[ast.FunctionDef]] = {}
     fixed: set[str] = set()
     inner: set[int] = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
         if name is not None:
             uses[name] = uses.get(name, 0) + 1
         elif isinstance(node, ast.alias):
             fixed.update((node.name, node.asname or ""))
         elif isinstance(node, ast.FunctionDef) and id(node) not in inner:
-            for one in ast.walk(node):
+            for one in walk(node):
                 inner.add(id(one))
                 called = _called(one)
                 if called is not None and node not in callers.setdefault(called, []):
@@ -149,8 +150,8 @@ class Placer:
         self.locals: set[str] = set()
 
     def function(self, node: ast.FunctionDef) -> None:
-        self.locals = {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
-        for one in ast.walk(node):
+        self.locals = {one.arg for one in walk(node) if isinstance(one, ast.arg)}
+        for one in walk(node):
             if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
                 self.locals.add(one.id)
             elif isinstance(one, ast.ExceptHandler) and one.name:
@@ -292,13 +293,13 @@ class _Expressions(ast.NodeTransformer):
         given, expression = self.placer.arguments(call), self.placer.callee.expression
         if given is None or expression is None:
             return None
-        if any(isinstance(one, _COMPREHENSIONS) for one in ast.walk(expression)):
+        if any(isinstance(one, _COMPREHENSIONS) for one in walk(expression)):
             return None
         times: dict[str, int] = {}
-        for one in ast.walk(expression):
+        for one in walk(expression):
             if isinstance(one, ast.Name):
                 times[one.id] = times.get(one.id, 0) + 1
-        calls = [one for one in ast.walk(expression) if isinstance(one, ast.Call | ast.IfExp | ast.BoolOp)]
+        calls = [one for one in walk(expression) if isinstance(one, ast.Call | ast.IfExp | ast.BoolOp)]
         for name, value in given.items():
             if isinstance(value, ast.Name | ast.Constant):
                 continue
@@ -345,7 +346,7 @@ def _is_steady(node: ast.expr) -> bool:
 
 def _assign(target: ast.expr, value: "ast.expr | None") -> ast.stmt:
     target = copy.deepcopy(target)
-    for node in ast.walk(target):
+    for node in walk(target):
         if isinstance(node, ast.Name | ast.Tuple) and (node is target or isinstance(target, ast.Tuple)):
             node.ctx = ast.Store()
     return ast.Assign([target], value or ast.Constant(None))
@@ -360,7 +361,7 @@ def tail(body: "list[ast.stmt]", give: "object") -> "list[ast.stmt] | None":
             return found + give(statement.value)  # type: ignore[operator, no-any-return]
         if isinstance(statement, ast.Raise):
             return found + [statement]
-        if not any(isinstance(one, ast.Return) for one in ast.walk(statement)):
+        if not any(isinstance(one, ast.Return) for one in walk(statement)):
             found.append(statement)
             continue
         if not isinstance(statement, ast.If):

@@ -5,15 +5,15 @@ import keyword
 from collections.abc import Iterator
 
 from layout import without_messages
-from strip import Strip, arguments, board_modules
+from strip import Strip, arguments, board_modules, walk
 
 BUNDLE = "cradle_board"
 
 # Modules that a program of a board's owner imports from: their public names stay, and so do their classes' attributes.
 PUBLIC = (
     "cradle_device.agent", "cradle_device.system", "cradle_device.links.stream", "cradle_device.links.tcp",
-    "cradle_device.providers.files", "cradle_device.readings", "cradle_protocol.provider.store", "cradle_protocol.errors",
-    "cradle_protocol.sync.values",
+    "cradle_device.providers.files", "cradle_device.readings", "cradle_protocol.provider.store",
+    "cradle_protocol.errors", "cradle_protocol.sync.values",
 )  # fmt: skip
 
 # Strings up to this length are interned by MicroPython's compiler.
@@ -66,7 +66,7 @@ def bound(statement: ast.stmt) -> "list[str]":
     if isinstance(statement, ast.ImportFrom):
         return [alias.asname or alias.name for alias in statement.names]
     found = []
-    for node in ast.walk(statement):
+    for node in walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.append(node.id)
         elif isinstance(node, ast.ImportFrom | ast.Import | ast.FunctionDef):
@@ -111,8 +111,8 @@ def parts(modules: "dict[str, Module]", trees: "dict[str, ast.Module]") -> "dict
 def _imported_late(modules: "dict[str, Module]", trees: "dict[str, ast.Module]") -> "Iterator[tuple[str, str]]":
     """What functions import, and the files it goes into."""
     for name in modules:
-        functions = [node for node in ast.walk(trees[name]) if isinstance(node, ast.FunctionDef)]
-        for node in [inner for function in functions for inner in ast.walk(function)]:
+        functions = [node for node in walk(trees[name]) if isinstance(node, ast.FunctionDef)]
+        for node in [inner for function in functions for inner in walk(function)]:
             if isinstance(node, ast.ImportFrom) and node.module in modules:
                 yield node.module, "cradle_" + node.module.rpartition(".")[2]
 
@@ -299,7 +299,7 @@ class Rename(ast.NodeTransformer):
         local = {argument.arg for argument in arguments(node.args)}
         statements = node.body if isinstance(node.body, list) else []
         for statement in statements:
-            for inner in ast.walk(statement):
+            for inner in walk(statement):
                 if isinstance(inner, ast.ImportFrom) and (inner.module or "").startswith("cradle_"):
                     self.module.bind(inner, self.joiner.trees)
                     continue

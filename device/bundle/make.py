@@ -18,7 +18,7 @@ from pathlib import Path
 from inline import inline
 from join import PUBLIC, Joiner, bound
 from shorten import Shorten, attributes, foreign_names, global_names, prune, strings
-from strip import arguments
+from strip import arguments, walk
 
 
 def public_names(trees: "dict[str, ast.Module]") -> "set[str]":
@@ -27,7 +27,7 @@ def public_names(trees: "dict[str, ast.Module]") -> "set[str]":
     for name in PUBLIC:
         for statement in trees[name].body:
             found.update(bound(statement))
-            for node in ast.walk(statement):
+            for node in walk(statement):
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
                     found.add(node.name)
                     found.update(one.arg for one in arguments(node.args))
@@ -99,9 +99,9 @@ def bundle() -> "dict[str, str]":
 
 def _imports(file: str, part: "list[ast.stmt]", home: "dict[str, str]") -> str:
     """What a file needs of the others."""
-    used = {node.id for one in part for node in ast.walk(one) if isinstance(node, ast.Name)}
+    used = {node.id for one in part for node in walk(one) if isinstance(node, ast.Name)}
     inner = {
-        alias.name for one in part for node in ast.walk(one) if isinstance(node, ast.ImportFrom) for alias in node.names
+        alias.name for one in part for node in walk(one) if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     lines = []
     for other in sorted(set(home.values()) - {file}):

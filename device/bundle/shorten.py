@@ -6,7 +6,7 @@ import io
 import types
 
 from join import bound, short_names
-from strip import arguments
+from strip import arguments, walk
 
 # Objects of MicroPython's own, and names in its modules; nothing of ours that is called so is renamed.
 _FOREIGN = (
@@ -24,7 +24,7 @@ _FOREIGN_NAMES = """
 
 def strings(tree: ast.AST) -> "set[str]":
     """Every string constant: what is looked up by name must keep it."""
-    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {node.value for node in walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def foreign_names() -> "set[str]":
@@ -35,7 +35,7 @@ def foreign_names() -> "set[str]":
 def _used(tree: ast.AST) -> "dict[str, int]":
     """How often each name is loaded, as a name or as an attribute."""
     found: dict[str, int] = {}
-    for node in ast.walk(tree):
+    for node in walk(tree):
         name = None
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             name = node.id
@@ -56,11 +56,11 @@ def _is_abstract(statement: ast.stmt) -> bool:
 def prune(tree: ast.Module, keep: "set[str]") -> None:
     """Leave out functions, methods and assignments that nothing names, and methods that only say they are missing."""
     count = 0
-    while count != len(list(ast.walk(tree))):
-        count = len(list(ast.walk(tree)))
+    while count != len(list(walk(tree))):
+        count = len(list(walk(tree)))
         used, named = _used(tree), keep | strings(tree)
         tree.body = [one for one in tree.body if _wanted(one, False, used, named)]
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.ClassDef):
                 node.body = [one for one in node.body if _wanted(one, True, used, named)] or [ast.Pass()]
 
@@ -86,7 +86,7 @@ def attributes(tree: ast.Module, keep: "set[str]") -> "dict[str, str]":
     """
     foreign = foreign_names()
     own: set[str] = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.ClassDef):
             own.update(name for statement in node.body for name in bound(statement))
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -94,7 +94,7 @@ def attributes(tree: ast.Module, keep: "set[str]") -> "dict[str, str]":
     used = _used(tree)
     own -= foreign | keep | strings(tree)
     names = sorted([name for name in own if not name.startswith("__")], key=lambda name: (-used.get(name, 0), name))
-    taken = foreign | keep | strings(tree) | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    taken = foreign | keep | strings(tree) | {node.attr for node in walk(tree) if isinstance(node, ast.Attribute)}
     fresh = (name for name in short_names("") if name not in taken)
     holders, families = _holders(tree)
     shared: list[tuple[str, set[str]]] = []  # short name, families that have an attribute of this name
@@ -115,7 +115,7 @@ def _holders(tree: ast.Module) -> "tuple[dict[str, set[str]], set[str]]":
 
     The type checker sees to it that nothing is stored in an object that its class does not declare.
     """
-    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    classes = [node for node in walk(tree) if isinstance(node, ast.ClassDef)]
     family = {one.name: one.name for one in classes}
     for one in classes:
         for base in one.bases:
@@ -127,7 +127,7 @@ def _holders(tree: ast.Module) -> "tuple[dict[str, set[str]], set[str]]":
         declared = {name for statement in one.body for name in bound(statement)}
         declared.update(
             node.attr
-            for node in ast.walk(one)
+            for node in walk(one)
             if isinstance(node, ast.Attribute)
             and isinstance(node.ctx, ast.Store)
             and isinstance(node.value, ast.Name)
@@ -143,7 +143,7 @@ class Shorten(ast.NodeTransformer):
 
     def __init__(self, tree: ast.Module, names: "dict[str, str]", keep: "set[str]") -> None:
         self.names = names
-        self.named = {k.arg for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords} | keep
+        self.named = {k.arg for node in walk(tree) if isinstance(node, ast.Call) for k in node.keywords} | keep
         self.depth = 0
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
@@ -174,7 +174,7 @@ class Shorten(ast.NodeTransformer):
 
     def _parameters(self, function: ast.FunctionDef) -> None:
         order, taken = [], set()
-        for node in ast.walk(function):
+        for node in walk(function):
             if isinstance(node, ast.FunctionDef | ast.Lambda):
                 order += [one.arg for one in arguments(node.args) if one.arg not in order]
             if isinstance(node, ast.Name):
@@ -182,7 +182,7 @@ class Shorten(ast.NodeTransformer):
         taken.update(order)
         fresh = (name for name in short_names("") if name not in taken)
         new = {name: next(fresh) for name in order if name not in self.named}
-        for node in ast.walk(function):
+        for node in walk(function):
             if isinstance(node, ast.arg):
                 node.arg = new.get(node.arg, node.arg)
             elif isinstance(node, ast.Name):
@@ -194,15 +194,15 @@ def global_names(tree: ast.Module, old: "set[str]") -> "dict[str, str]":
 
     Not for what a class body names outside its methods: there an attribute would be found first.
     """
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    names = [node for node in walk(tree) if isinstance(node, ast.Name)]
     taken = {node.id for node in names} - old | set(dir(builtins))
-    taken.update(node.arg for node in ast.walk(tree) if isinstance(node, ast.arg))
+    taken.update(node.arg for node in walk(tree) if isinstance(node, ast.arg))
     fixed: set[str] = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.ClassDef):
             for statement in node.body:
                 parts = [statement.args] if isinstance(statement, ast.FunctionDef) else [statement]
-                fixed.update(one.id for part in parts for one in ast.walk(part) if isinstance(one, ast.Name))
+                fixed.update(one.id for part in parts for one in walk(part) if isinstance(one, ast.Name))
     used = _used(tree)
     fresh = (name for name in short_names("") if name not in taken)
     return {name: next(fresh) for name in sorted(old - fixed, key=lambda name: (-used.get(name, 0), name))}

@@ -1,5 +1,6 @@
 """What `make board` puts on a board, made once and kept by pytest's cache for as long as its sources stay. No tests."""
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -14,16 +15,15 @@ KEPT = 86400  # seconds that a board of older sources is kept
 
 
 def made_board(kept: Path) -> Path:
-    """The folder with the compiled bundle, in `kept`. Making it takes seconds."""
-    _forget_old(kept)
+    """The folder with the compiled bundle, in `kept`. Making it takes seconds: one worker does, the others wait."""
     board = kept / _digest()
-    if not board.exists():
-        new = Path(tempfile.mkdtemp(dir=kept))
-        _make(new)
-        try:
+    with open(kept / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _forget_old(kept)
+        if not board.exists():
+            new = Path(tempfile.mkdtemp(dir=kept))
+            _make(new)
             new.rename(board)
-        except OSError:  # another worker was faster
-            shutil.rmtree(new)
     return board
 
 
