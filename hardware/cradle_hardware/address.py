@@ -13,6 +13,7 @@ MOST_BAUD = 20_000_000  # no UART is faster; more is a slip of the pen
 OPEN_TIMEOUT = 10.0  # seconds for name lookup, connection and handshake together, each at most
 
 LATER = ("usb", "mdns", "s3", "azure")  # design, section 9: part of the grammar, not of this version
+IN_MEMORY = "/dev/shm/"  # the one place there that holds folders, on Linux
 FOLDER_STARTS = ("/", "./", "../", "~")
 FORMS = "serial:/dev/ttyACM0, tcp://host:7465, rfc2217://host:port"
 
@@ -60,7 +61,7 @@ def parse_address(text: str) -> Address:
 
 def _parse_path(text: str) -> Address:
     """A bare port as other serial tools take it, or a folder."""
-    if text.startswith("/dev/"):
+    if text.startswith("/dev/") and not text.startswith(IN_MEMORY):
         return _parse_serial(text, "serial", *_split_options(text, text))
     return Address("directory", path=text)
 

@@ -21,6 +21,7 @@ GOOD = {
     "loop:porch": Address("loop", path="porch"),
     "/media/stick": Address("directory", path="/media/stick"),
     "./card": Address("directory", path="./card"),
+    "/dev/shm/card": Address("directory", path="/dev/shm/card"),
 }
 SHORT = {
     "/dev/ttyACM0": "serial:/dev/ttyACM0",
