@@ -1,7 +1,7 @@
 """An executable model of section 4 of the design: what replicas hold, find at a scan, and do after a restart.
 
 Not the engine and not fast: knowledge is {path: {replica: tick}} over a small universe of paths, contents are words or
-some lines of them, batches are lists.  `model_pass` has one direction of a session, `steps` the random
+some lines of them, batches are lists. `model_plan` and `model_pass` have one direction of a session, `steps` the random
 worlds, `twins` the comparison with the real engine. A rule that changes here changes there, and the other way round.
 """
 

@@ -26,7 +26,8 @@ from sync.model import (
     parent_of,
     set_universe,
 )
-from sync.model_pass import Faults, Loss, NewName, Pass, Planner, Stopped
+from sync.model_pass import Faults, Pass, Stopped
+from sync.model_plan import Loss, NewName, Planner
 
 SETTLE_ROUNDS = 8
 

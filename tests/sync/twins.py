@@ -30,7 +30,7 @@ from cradle_testing.fate import Fate, Killed, fated
 from cradle_testing.pair import Cut
 from cradle_testing.worlds import MemoryConflicts, World
 from sync.model import DIRECTORY, ModelFailure
-from sync.model_pass import Loss, digest
+from sync.model_plan import Loss, digest
 from sync.model_world import SETTLE_ROUNDS, TICK, Edit, ModelWorld, Step, Sync, name_everything, with_line
 from sync.steps import ALL, Generator, Script, shrink
 
