@@ -4,18 +4,23 @@ What a user writes is a token that no two writes share, so that it can be looked
 Everything is the real engine, session, agent and their metadata; clocks are turned, so it takes no time.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
-from cradle_desktop.errors import RequestFailed
+from cradle_desktop.conflict.ancestors import Ancestors
+from cradle_desktop.errors import LinkGone, RequestFailed
+from cradle_desktop.metadata.database import Database
+from cradle_hardware.emulated.noise import Line
 from cradle_protocol.errors import NO_STORE
 from cradle_protocol.provider.store import StoreError
-from cradle_testing.pair import Cut
-from cradle_testing.scenes import failing
+from cradle_testing.fate import Killed
+from cradle_testing.flash import Lifeline
 from cradle_testing.script import DIRECTORIES, During, Edit, Script, Session, Trouble
 from cradle_testing.stores import MemoryStore
-from cradle_testing.worlds import Desk, Device, PowerCut, World
+from cradle_testing.worlds import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +30,21 @@ DIRECTIONS: "tuple[Direction, ...]" = ("both", "to-device", "to-desktop")
 # Seconds: an edit during a session is never in the very tick of the clock in which the session looked.
 TICK = 0.001
 DEEPEST = 4  # parts of a path that a rename makes
+LINES, FURTHER = 3, b"\n\n"  # of a text: edits of two lines can be merged where others are between them
+# What a bad serial line does to a byte; most frames of a session still pass.
+NOISE = Line(byte_errors=0.0005, bursts=0.0001, duplicates=0.0003, stalls=0.0002)
+
+
+def tokens(contents: "Iterable[bytes | None]") -> "set[bytes]":
+    """All tokens in some contents."""
+    return {token for content in contents for token in re.findall(rb"token \d+", content or b"")}
+
+
+def with_line(content: bytes, line: bytes, place: int) -> "tuple[bytes, bytes]":
+    """(the content with this line in it, the line that was there before)."""
+    lines = (content.split(FURTHER) + [b""] * LINES)[:LINES]
+    before, lines[place % LINES] = lines[place % LINES], line
+    return FURTHER.join(lines), before
 
 
 def is_directory(store: MemoryStore, path: str) -> bool:
@@ -66,8 +86,16 @@ class Users:
             store.chmod(edit.path, int(edit.more))
         elif edit.kind == "move":
             self._move(store, edit.path, str(edit.more))
+        elif edit.kind == "line" and is_file(store, edit.path):
+            self._edit_line(store, edit)
         elif has_place_for(store, edit.path):
             self._make(store, edit)
+
+    def _edit_line(self, store: MemoryStore, edit: Edit) -> None:
+        content, before = with_line(store.read(edit.path), b"token %d" % int(edit.more), int(edit.more))
+        self.gone |= tokens([before])
+        self.written |= tokens([content])
+        store.write(edit.path, content)
 
     def _make(self, store: MemoryStore, edit: Edit) -> None:
         if edit.kind == "swap":
@@ -100,14 +128,13 @@ class Users:
     def _overwrite(self, store: MemoryStore, path: str) -> None:
         """A user's own hand ended this content here."""
         if is_file(store, path):
-            self.gone.add(store.read(path))
+            self.gone |= tokens([store.read(path)])
 
-    def lose_power(self, machine: "Desk | Device") -> None:
+    def lose_power(self, store: MemoryStore) -> None:
         """A power cut takes what the user wrote since the disk was last flushed: nobody promised that."""
-        store = machine.store
-        kept = {one.content for one in store.durable.values() if one.content is not None}
-        self.gone |= {one.content for one in store.objects.values() if one.content is not None} - kept
-        machine.restart()
+        kept = tokens(one.content for one in store.durable.values())
+        self.gone |= tokens(one.content for one in store.objects.values()) - kept
+        store.crash()
 
 
 class Chaos:
@@ -117,6 +144,12 @@ class Chaos:
         modes = {name: name not in script.modeless for name in script.desktops + script.devices}
         self.world = World(folder, script.desktops, script.devices, modes, script.batch_items)
         self.script, self.users = script, Users(self.world)
+        self.lives = {name: Lifeline(self.world[name].store) for name in self.world.names}
+        self._folder = folder
+        self._databases: dict[tuple[str, int], Database] = {}
+        for name, board in self.world.boards.items():
+            board.end.adapt = self.lives[name].adapt
+            board.end.restart()
 
     def run(self) -> None:
         """Do it, and check what must be true in the end."""
@@ -132,20 +165,54 @@ class Chaos:
     # -- between the sessions
 
     def _trouble(self, trouble: Trouble) -> None:
-        machine, store = self.world[trouble.name], self.world[trouble.name].store
-        if trouble.kind == "restart":
-            self.users.lose_power(machine)
+        store, more = self.world[trouble.name].store, int(trouble.more)
+        if trouble.kind in ("restart", "kill"):
+            self._fall(trouble.name, trouble.kind == "restart", more)
         elif trouble.kind == "fill":
             held = sum(len(one.content or b"") for one in store.objects.values())
-            store.full = None if trouble.more < 0 else held + trouble.more
+            store.full = None if more < 0 else held + more
         elif trouble.kind == "away":
-            store.ends_after = trouble.more
+            store.ends_after = more
+        elif trouble.kind == "clock":
+            store.advance(trouble.more)
+        elif trouble.kind == "lost_clock":
+            store.lost_clock = not store.lost_clock
+        elif trouble.kind == "forget":
+            with self._stores_away(store):
+                self.world.forget(trouble.name)
         elif trouble.kind == "wipe":
             self.world.desks[trouble.name].forget_everything()
         elif trouble.kind == "heal":
             self._heal(store)
         else:
-            getattr(store, trouble.kind)[trouble.path] = trouble.more
+            getattr(store, trouble.kind)[trouble.path] = more
+
+    def _fall(self, name: str, power: bool, torn: int) -> None:
+        """A machine stops and starts again. power: what was not flushed goes, some of it torn by this seed."""
+        life, store = self.lives[name], self.world[name].store
+        life.arm(None)
+        if name in self.world.desks:
+            self.world.desks[name].meta.crash()
+            if power:
+                self.users.lose_power(store)
+            return
+        end = self.world.boards[name].end
+        end.agent.close()
+        if power:
+            life.lose_power(Random(torn))
+            self.users.lose_power(store)
+        end.reopen()
+
+    @staticmethod
+    @contextmanager
+    def _stores_away(*stores: MemoryStore) -> Iterator[None]:
+        """A store that goes away ends what is done with it, and nothing else does."""
+        try:
+            yield
+        except (StoreError, RequestFailed) as error:
+            if all(store.ends_after is None for store in stores):
+                raise
+            assert error.status == NO_STORE, error
 
     @staticmethod
     def _heal(store: MemoryStore) -> None:
@@ -157,20 +224,20 @@ class Chaos:
 
     def _session(self, session: Session) -> None:
         desk, board = self.world.desks[session.desktop], self.world.boards[session.device]
-        desk.meta.crash_before_commit = session.crash
-        lost = PowerCut()
+        desk.meta.on_act = self.lives[session.desktop].act
+        death = session.death
+        victim = session.device if death is not None and death.device else session.desktop
+        if death is not None:
+            self.lives[victim].arm(death.step)
         try:
-            with self._edits(session.during), self._flushes(board.store, session.flush, lost):
+            with self._edits(session.during), self._stores_away(desk.store, board.store):
                 self._sync(session)
-        except Cut:
-            pass
-        except (StoreError, RequestFailed) as error:
-            if desk.store.ends_after is None and board.store.ends_after is None:
-                raise
-            assert error.status == NO_STORE, error
-        except PowerCut as power:
-            self.users.lose_power(board if power is lost else desk)
-        desk.meta.crash_before_commit = 0
+        except LinkGone:
+            pass  # it was cut, or a line was too bad
+        except Killed:
+            assert death is not None
+            self._fall(victim, death.power, death.torn)
+        self.lives[victim].arm(None)
 
     def _sync(self, session: Session) -> None:
         self.world.sync(
@@ -180,18 +247,19 @@ class Chaos:
             cut_after=session.cut,
             direction=session.direction,
             decisions=dict(session.decisions),
+            ancestors=self._ancestors(session) if session.policy == "merge" else None,
+            line=NOISE._replace(seed=session.line) if session.line else None,
+            echo=session.echo,
         )
 
-    @staticmethod
-    @contextmanager
-    def _flushes(store: MemoryStore, number: int, lost: PowerCut) -> Iterator[None]:
-        """The device loses its power when it has flushed so often."""
-        if number:
-            store.sync = failing(store.sync, number, lost, before=False)  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            vars(store).pop("sync", None)
+    def _ancestors(self, session: Session) -> Ancestors:
+        """What a desktop has for merges; they go with its database."""
+        desk = self.world.desks[session.desktop]
+        key = session.desktop, desk.lives
+        folder = self._folder / "ancestors" / f"{key[0]} {key[1]}"
+        if key not in self._databases:
+            self._databases[key] = Database(folder / "cradle.db")
+        return Ancestors(self._databases[key], session.device, desk.meta.replicas[0], str(folder / "texts"))
 
     @contextmanager
     def _edits(self, during: "tuple[During, ...]") -> Iterator[None]:
@@ -230,8 +298,8 @@ class Chaos:
         for name in self.world.names:
             self._heal(self.world[name].store)
         self.world.settle_and_check()
-        kept = {one.content for name in self.world.names for one in self.world[name].store.objects.values()}
-        lost = self.users.written - self.users.gone - kept - set(self.world.losers())
+        stored = [one.content for name in self.world.names for one in self.world[name].store.objects.values()]
+        lost = self.users.written - self.users.gone - tokens([*stored, *self.world.losers()])
         assert not lost, f"lost: {sorted(lost)}"
         for direction in DIRECTIONS:
             self._nothing_moves(direction)

@@ -3,7 +3,7 @@
 No clock and no waiting: when nothing moves and something was waited for, that is a deadlock and an error.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.desktop_session import DesktopSession
 from cradle_protocol.wire.events import GREETED, PAIRED, READY
-from cradle_protocol.wire.messages.records import decode_apply, decode_segment
 from cradle_protocol.wire.session import Identity
+from cradle_testing.witness import WitnessSession
 
+TYPE_CHECKING = False
 # Messages of a world: large enough that a batch is a few of them, small enough that contents are cut into pieces.
 MAX_MESSAGE = 16384
 BATCH_BYTES = 1 << 20
@@ -55,6 +56,7 @@ class AgentEnd:
     def __init__(self, number: int, store: ObjectStore, folder: Path, batch_items: int) -> None:
         self.number, self.store, self.folder, self.batch_items = number, store, folder, batch_items
         self.keys: dict[bytes, bytes] = {}
+        self.stale: dict[bool, bytes] = {}  # by direction: what the last session left on its line
         self._host = number % 2 == 0
         self.adapt: Callable[[type[LogMetadata]], type[LogMetadata]] = lambda kind: kind
         self._start()
@@ -139,68 +141,22 @@ class CutLink:
         self.close()
 
 
-class CountingSession(DesktopSession):
-    """A desktop's session that counts the bytes of contents, by decoding what goes by."""
+class Meeting:
+    """What a pump whose other end is an agent in the same thread begins with."""
 
-    def __init__(self, me: Identity, nonce: bytes) -> None:
-        super().__init__(me, nonce, MAX_MESSAGE)
-        self.count = 0
-        self._space = memoryview(b"")
-        self._sent, self._received = bytearray(), bytearray()
+    session: DesktopSession
+    if TYPE_CHECKING:
 
-    def data_to_send(self) -> "list[bytes | bytearray | memoryview]":
-        chunks = super().data_to_send()
-        self._sent += b"".join(chunks)
-        self._count_sent()
-        return chunks
+        def step(self, timeout: "float | None" = None) -> bool:
+            """Of the pump."""
 
-    def receive_buffer(self) -> memoryview:
-        self._space = super().receive_buffer()
-        return self._space
+    def meet(self, desktop_number: int, end: AgentEnd) -> None:
+        """Who is at both ends. `contents` is the session."""
+        self._me = Identity(b"desktop %8d" % desktop_number, f"D{desktop_number + 1}")
+        self.contents = WitnessSession(self._me, bytes([desktop_number]) * 16, MAX_MESSAGE)
+        self.end = end
 
-    def received(self, count: int) -> None:
-        self._received += self._space[:count]
-        self._count_received()
-        super().received(count)
-
-    def _count_sent(self) -> None:
-        for kind, body in _messages(self._sent):
-            at = 0
-            while kind == c.APPLY and at < len(body):
-                tag, values, at = decode_apply(body, at, 2)
-                self.count += len(values[2]) if tag == c.DATA else 0
-
-    def _count_received(self) -> None:
-        for kind, body in _messages(self._received):
-            at = 0
-            while kind == c.FETCH_REPLY and at < len(body):
-                (_, flags, content, _), at = decode_segment(body, at)
-                self.count += 0 if flags & c.SEGMENT_FAILED else len(content)
-
-
-def _messages(buffer: bytearray) -> "Iterator[tuple[int, bytes]]":
-    """(kind, body) of the whole messages in the buffer, which loses them."""
-    while len(buffer) >= c.HEADER_SIZE:
-        end = c.HEADER_SIZE + int.from_bytes(buffer[:3], "big")
-        if len(buffer) < end:
-            return
-        yield buffer[3] & c.KIND_MASK, bytes(buffer[c.HEADER_SIZE : end])
-        del buffer[:end]
-
-
-class PairPump(StreamPump):
-    """A pump whose other end is an agent in the same thread. `cut_after(n)`: the link is cut n bytes from now."""
-
-    def __init__(self, desktop_number: int, end: AgentEnd) -> None:
-        mine, theirs = pair()
-        identity = Identity(b"desktop %8d" % desktop_number, f"D{desktop_number + 1}")
-        self.contents = CountingSession(identity, bytes([desktop_number]) * 16)
-        self._ends = CutLink(mine)
-        super().__init__(self._ends, self.contents)
-        self.end, self._me = end, identity
-        self.service = end.agent.attach(theirs, errors=LinkError)
-
-    def handshake(self) -> Connection:
+    def handshake(self, kind: "type[Connection]" = Connection) -> Connection:
         """Pair at the first meeting, then prove. Returns the open connection."""
         key = self.end.keys.get(self._me.id)
         event = self._event()
@@ -213,12 +169,23 @@ class PairPump(StreamPump):
         self.session.prove(key)
         event = self._event()
         assert event[0] == READY, event
-        return Connection(self, event[1])
+        return kind(self, event[1])  # type: ignore[arg-type]
 
     def _event(self) -> "tuple[Any, ...]":
         while (event := self.session.next_event()) is None:
             self.step(None)
         return event
+
+
+class PairPump(Meeting, StreamPump):
+    """A pump whose other end is an agent in the same thread. `cut_after(n)`: the link is cut n bytes from now."""
+
+    def __init__(self, desktop_number: int, end: AgentEnd) -> None:
+        mine, theirs = pair()
+        self.meet(desktop_number, end)
+        self._ends = CutLink(mine)
+        super().__init__(self._ends, self.contents)
+        self.service = end.agent.attach(theirs, errors=LinkError)
 
     def step(self, timeout: "float | None" = None) -> bool:
         moved = bool(self._write())

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.sync.report import Direction, Policy
 
-DESKTOPS, DEVICES = ("D1", "D2", "D3"), ("R1", "R2", "R3")
+DESKTOPS, DEVICES = ("D1", "D2", "D3", "D4"), ("R1", "R2", "R3", "R4", "R5", "R6")
 FILES = ("a", "b", "c", "d/a", "d/b", "e/a", "e/b", "e/d/a")
 DIRECTORIES = ("d", "e", "e/d")
 NAMES = FILES + DIRECTORIES
@@ -23,25 +23,35 @@ MODES = (0o600, 0o640, 0o755)
 # What a script may have beside users, files and whole sessions.
 DIRS = "directories"  # users make, move and delete directories too
 KINDS = "kinds"  # a file comes to be where a directory was, and the reverse
-CUTS = "cuts"  # links are cut, desktops and devices lose their power in a session
+CUTS = "cuts"  # links are cut
+DEATHS = "deaths"  # a desktop or a device is killed, or loses its power, between any two steps of a session
+LINES = "lines"  # some sessions go by serial lines that flip, lose, double and hold back bytes
+ECHO = "echo"  # in some sessions batches come twice and in another order
+POLICIES = "policies"  # conflicts are decided by contents and ages too, and each session has another policy
 ASK = "ask"  # conflicts wait, and are decided later
 ONE_WAY = "one way"  # some syncs go one way only
-RESTARTS = "restarts"  # any machine loses its power between the sessions
+RESTARTS = "restarts"  # any machine is killed or loses its power between the sessions
+CLOCKS = "clocks"  # clocks are set on and back, or cannot tell how old things are
+CLEANED = "cleaned"  # tombstones are dropped, however young
 FAILING = "failing"  # objects cannot be read or written, until that heals
 FULL = "full"  # disks are full, until they are emptied
 DURING = "during"  # users edit while a session runs
 MODELESS = "modeless"  # some stores keep no modes
 AWAY = "away"  # a store goes away while it is scanned, until it is back
 WIPED = "wiped"  # a desktop loses its database
-FEATURES = (DIRS, KINDS, CUTS, ASK, ONE_WAY, RESTARTS, FAILING, FULL, DURING, MODELESS, AWAY, WIPED)
+FEATURES = (
+    DIRS, KINDS, CUTS, DEATHS, LINES, ECHO, POLICIES, ASK, ONE_WAY, RESTARTS, CLOCKS, CLEANED, FAILING, FULL, DURING,
+    MODELESS, AWAY, WIPED,
+)  # fmt: skip
 
 # Shares of the kinds of step; what is left is a session.
 EDITS, TROUBLE = 0.55, 0.15
-# Shares of sessions that meet a fault, of conflicts that a user decided, of stores that are edited during a session,
-# of stores without modes; of features that a script has.
-FAULTS, DECIDED, EDITED, WITHOUT_MODES, FEATURED = 0.3, 0.4, 0.6, 0.4, 0.7
-# Few sessions of a world move more bytes, commit more often, flush a device more often, look at a store more often.
-LATEST_CUT, LATEST_CRASH, LATEST_FLUSH, LATEST_LOOK = 1500, 6, 6, 5
+# Shares of sessions that meet a fault, go by a line, or repeat batches; of conflicts that a user decided,
+# of stores that are edited during a session, of stores without modes; of features that a script has.
+FAULTS, LINED, ECHOED, DECIDED, EDITED, WITHOUT_MODES, FEATURED = 0.3, 0.15, 0.2, 0.4, 0.6, 0.4, 0.6
+SAME_POLICY = 0.8  # share of sessions with the policy that their partnership had before
+# Few sessions of a world move more bytes, look at a store more often; so many steps of storing many have, on average.
+LATEST_CUT, LATEST_LOOK, STEPS = 1500, 5, 6
 # Bytes that are left on a full disk: less than four tokens.
 LEFT = (0, 10, 30)
 LATEST_END = 4  # objects that a scan sees before the store goes away
@@ -49,11 +59,14 @@ LATEST_END = 4  # objects that a scan sees before the store goes away
 WAITS = (0, 0, 3, 60)
 SHORTEST, LONGEST = 12, 40  # steps
 SIZES = (1, 1, 1, 2, 2, 3)  # how many desktops, how many devices
+LARGE = 0.03  # share of scripts with more of them: up to four, up to six
+JUMPS = (-7 * 86400.5, -3601.25, -0.75, 1.5, 3600.125, 400 * 86400.375)  # seconds by which a clock is wrong at once
 KNOWN = 0.7  # share of scripts that begin with files that everybody has
 
 
 class Edit(NamedTuple):
-    """A user at one store. kind: write, delete, chmod, mkdir, swap (a file for a directory or the reverse), move.
+    """A user at one store. kind: write, line (one of a text), delete, chmod, mkdir, swap (a file for a directory or the
+    reverse), move.
 
     more  number of the token that is written, the mode, or the path that it is moved to
     wait  seconds that pass before
@@ -67,14 +80,15 @@ class Edit(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """A machine between two sessions. kind: restart, wipe (the database of a desktop), fill (more: bytes that are left,
-    -1: no limit), away (more: objects that a scan sees before), heal, or the name of a switch of `MemoryStore` that
+    """A machine between two sessions. kind: kill, restart (its power is lost; more: what is torn by that), wipe (the
+    database of a desktop), fill (more: bytes that are left, -1: no limit), away (more: objects that a scan sees
+    before), clock (more: seconds), lost_clock, forget (tombstones), heal, or the name of a switch of `MemoryStore` that
     makes a path fail (more: the status)."""
 
     name: str
     kind: str
     path: str = ""
-    more: int = 0
+    more: float = 0
 
 
 class During(NamedTuple):
@@ -85,12 +99,21 @@ class During(NamedTuple):
     edits: "tuple[Edit, ...]"
 
 
+class Death(NamedTuple):
+    """A desktop or a device dies after so many steps of storing. power: what was not flushed goes; torn: how."""
+
+    device: bool
+    step: int
+    power: bool
+    torn: int = 0
+
+
 class Session(NamedTuple):
-    """A sync of two. Each fault is counted from its start, 0 or None: it does not come.
+    """A sync of two. What is 0 or None does not come.
 
     cut    bytes until the link is cut
-    crash  commit at which the desktop loses its power
-    flush  flush of the device's store after which the device loses its power
+    line   seed of the noise of a serial line
+    echo   seed of what becomes of batches above the link
     """
 
     desktop: str
@@ -99,8 +122,9 @@ class Session(NamedTuple):
     direction: "Direction" = "both"
     decisions: "tuple[tuple[str, str], ...]" = ()
     cut: "int | None" = None
-    crash: int = 0
-    flush: int = 0
+    death: "Death | None" = None
+    line: int = 0
+    echo: int = 0
     during: "tuple[During, ...]" = ()
 
 
@@ -131,11 +155,13 @@ class Author:
         if features is None:
             self.features = {one for one in FEATURES if self.random.random() < FEATURED}
         self.tokens = 0
+        self.policies: dict[tuple[str, str], Policy] = {}
 
     def script(self) -> Script:
         """All of it."""
-        self.desktops = DESKTOPS[: self.random.choice(SIZES)]
-        self.devices = DEVICES[: self.random.choice(SIZES)]
+        large = self.random.random() < LARGE
+        self.desktops = DESKTOPS[: self.random.randint(2, 4) if large else self.random.choice(SIZES)]
+        self.devices = DEVICES[: self.random.randint(3, 6) if large else self.random.choice(SIZES)]
         self.names = self.desktops + self.devices
         modeless = tuple(n for n in self.names if MODELESS in self._has() and self.random.random() < WITHOUT_MODES)
         steps = self._known() if self.random.random() < KNOWN else []
@@ -180,13 +206,15 @@ class Author:
         self.tokens += 1
         if kind < 0.58 and KINDS in self._has():
             return Edit(name, "swap", pick(NAMES), self.tokens, wait)
+        if kind < 0.75 and POLICIES in self._has():
+            return Edit(name, "line", pick(paths), self.tokens, wait)
         return Edit(name, "write", pick(paths), self.tokens, wait)
 
     # -- between the sessions
 
     def _troubles(self) -> "list[str]":
-        kinds = {RESTARTS: ["restart"], FULL: ["fill"], FAILING: ["failing", "heal"], AWAY: ["away", "heal"]}
-        kinds[WIPED] = ["wipe"]
+        kinds = {RESTARTS: ["restart", "kill"], FULL: ["fill"], FAILING: ["failing", "heal"], AWAY: ["away", "heal"]}
+        kinds |= {WIPED: ["wipe"], CLOCKS: ["clock", "lost_clock"], CLEANED: ["forget"]}
         return [kind for feature, several in kinds.items() if feature in self._has() for kind in several]
 
     def _trouble(self, name: str, kind: str) -> Trouble:
@@ -197,6 +225,10 @@ class Author:
             return Trouble(pick(self.desktops), kind)
         if kind == "away":
             return Trouble(name, kind, "", self.random.randint(0, LATEST_END))
+        if kind == "clock":
+            return Trouble(name, kind, "", pick(JUMPS))
+        if kind == "restart":
+            return Trouble(name, kind, "", self._seed())
         if kind == "failing":
             switch = pick(("failing", "failing_reads", "failing_writes", "hidden"))
             return Trouble(name, switch, pick(NAMES), pick((UNREADABLE, CHANGED, READ_ONLY)))
@@ -206,33 +238,45 @@ class Author:
 
     def _session(self) -> Session:
         pick, has = self.random.choice, self._has()
-        policies: list[Policy] = ["desktop", "device"]
-        policies += ["skip"] if CUTS in has else []
-        policies += ["ask"] if ASK in has else []
         directions: list[Direction] = ["both", "both", "both", "to-device", "to-desktop"]
-        session = Session(
-            pick(self.desktops), pick(self.devices), pick(policies), pick(directions) if ONE_WAY in has else "both"
-        )
+        desktop, device = pick(self.desktops), pick(self.devices)
+        policy = self._policy(desktop, device)
+        session = Session(desktop, device, policy, pick(directions) if ONE_WAY in has else "both")
         if session.policy == "ask":
             decided = [path for path in NAMES if self.random.random() < DECIDED]
             session = session._replace(decisions=tuple((path, pick(("desktop", "device", "both"))) for path in decided))
-        if CUTS in has and self.random.random() < FAULTS:
-            session = self._fault(session)
+        session = self._faulty(session)
         if DURING in has:
             during = [self._during(name) for name in self.names if self.random.random() < EDITED]
             session = session._replace(during=tuple(during))
         return session
 
-    def _fault(self, session: Session) -> Session:
-        number = self.random.randint
-        kind = number(0, 2)
-        if kind == 0:
-            return session._replace(cut=number(0, LATEST_CUT))
-        return (
-            session._replace(crash=number(1, LATEST_CRASH))
-            if kind == 1
-            else session._replace(flush=number(1, LATEST_FLUSH))
-        )
+    def _policy(self, desktop: str, device: str) -> "Policy":
+        """Of this partnership, which changes it now and then."""
+        before, has = self.policies.get((desktop, device)), self._has()
+        if before is None or self.random.random() > SAME_POLICY:
+            several: list[Policy] = ["desktop", "device"]
+            several += ["skip"] if CUTS in has else []
+            several += ["ask"] if ASK in has else []
+            several += ["newest", "both", "merge", "merge"] if POLICIES in has else []
+            before = self.policies[desktop, device] = self.random.choice(several)
+        return before
+
+    def _faulty(self, session: Session) -> Session:
+        """With what goes wrong on its way."""
+        chance, number, has = self.random.random, self.random.randint, self._has()
+        if CUTS in has and chance() < FAULTS / 2:
+            session = session._replace(cut=number(0, LATEST_CUT))
+        elif DEATHS in has and chance() < FAULTS:
+            step = int(self.random.expovariate(1 / STEPS))
+            death = Death(chance() < 0.5, step, chance() < 0.5, self._seed())
+            session = session._replace(death=death)
+        if LINES in has and chance() < LINED:
+            return session._replace(line=self._seed())
+        return session._replace(echo=self._seed()) if ECHO in has and chance() < ECHOED else session
+
+    def _seed(self) -> int:
+        return self.random.randint(1, 9999)
 
     def _during(self, name: str) -> During:
         edits = tuple(self._edit(name)._replace(wait=0) for _ in range(self.random.randint(1, 3)))

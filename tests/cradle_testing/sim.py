@@ -91,7 +91,7 @@ def _plainer(script: Script) -> Iterator[Script]:
 
 def _plainer_sessions(session: Session) -> Iterator[Session]:
     plain = Session(session.desktop, session.device)
-    for field in ("during", "decisions", "cut", "crash", "flush", "direction", "policy"):
+    for field in ("during", "decisions", "cut", "death", "line", "echo", "direction", "policy"):
         if getattr(session, field) != getattr(plain, field):
             yield session._replace(**{field: getattr(plain, field)})
     for at in range(len(session.decisions)):

@@ -58,10 +58,12 @@ class MemoryWriter(Writer):
         self.store, self.name = store, name
 
     def write(self, data: "bytes | bytearray | memoryview") -> None:
+        self.store.act()
         self.store.take(len(data))
         self.store.stages[self.name] += bytes(data)
 
     def flush(self) -> None:
+        self.store.act()
         self.store.durable_stages[self.name] = self.store.stages[self.name]
 
     def close(self) -> None:
@@ -84,6 +86,7 @@ class MemoryStore(KeepingStore):
     ends_after         the store goes away after so many objects of a scan, None: it stays
     on_install(identity), on_remove(identity), on_open(identity), on_scan()
                        called before the store looks: what they edit is an edit in between
+    on_act()           called before each step that changes what is stored; what it raises ends the step
     now_ns             the clock; `advance(seconds)` turns it
     reads, bytes_read  how many contents were opened or hashed, and how much of them was read
 
@@ -116,6 +119,7 @@ class MemoryStore(KeepingStore):
         self.on_remove: Callable[[str], None] | None = None
         self.on_open: Callable[[str], None] | None = None
         self.on_scan: Callable[[], None] | None = None
+        self.on_act: Callable[[], None] | None = None
         self.now_ns = self.scanned_ns = START
         self.reads = self.bytes_read = self.syncs = 0
         self._inode = 0
@@ -214,6 +218,11 @@ class MemoryStore(KeepingStore):
         if status:
             raise StoreError(status)
 
+    def act(self) -> None:
+        """A step that changes what is stored is about to be done."""
+        if self.on_act is not None:
+            self.on_act()
+
     def take(self, size: int) -> None:
         """Raise NO_ROOM if so many more bytes would not fit."""
         if size > self.room():
@@ -299,12 +308,14 @@ class MemoryStore(KeepingStore):
 
     def stage(self, name: str, append: bool = False) -> Writer:
         self.store_id()
+        self.act()
         if not append or name not in self.stages:
             self.stages[name] = b""
         return MemoryWriter(self, name)
 
     def stage_copy(self, identity: str, name: str) -> None:
         content = self._content(identity)
+        self.act()
         self.take(len(content))
         self.stages[name] = content
 
@@ -322,6 +333,7 @@ class MemoryStore(KeepingStore):
         return sha256(self.stages[name]).digest()
 
     def unstage(self, name: str) -> None:
+        self.act()
         self.stages.pop(name, None)
 
     # -- keeping what is displaced
@@ -334,6 +346,12 @@ class MemoryStore(KeepingStore):
             if self._keep:
                 self.held[self._keep] = old.content
             self._keep = ""
+
+    def keep_staged(self, staged: str, name: str) -> None:
+        self.act()
+        if staged not in self.stages:
+            raise StoreError(UNREADABLE)
+        self.held[name] = self.stages.pop(staged)
 
     def kept(self) -> "list[tuple[str, int]]":
         return [(name, len(content)) for name, content in sorted(self.held.items())]
@@ -353,6 +371,7 @@ class MemoryStore(KeepingStore):
     ) -> bytes:
         if self.on_install is not None:
             self.on_install(identity)
+        self.act()
         self.fault(identity, reading=False)
         old = self._expect(identity, expected, values[0] == DIRECTORY)
         self._no_twin(identity)
@@ -417,6 +436,7 @@ class MemoryStore(KeepingStore):
     def remove(self, identity: str, expected: bytes) -> None:
         if self.on_remove is not None:
             self.on_remove(identity)
+        self.act()
         self.fault(identity, reading=False)
         if self.stamp(identity) != expected or not self._empty(identity):
             raise StoreError(CHANGED)
@@ -433,11 +453,13 @@ class MemoryStore(KeepingStore):
         one = self.objects.get(identity)
         if one is None or one.content is not None or not self._empty(identity):
             return False
+        self.act()
         del self.objects[identity]
         return True
 
     def sync(self) -> None:
         self.store_id()
+        self.act()
         self.syncs += 1
         self.durable, self.durable_stages, self.durable_held = dict(self.objects), dict(self.stages), dict(self.held)
 

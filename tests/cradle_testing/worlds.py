@@ -5,9 +5,10 @@ Power cuts come from the metadata: `crash_before_commit` says at which commit th
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.connection import Connection
@@ -26,13 +27,16 @@ from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.recover import recover
 from cradle_protocol.sync.values import is_file
 from cradle_protocol.sync.version import new_replica_id
+from cradle_testing.lines import LinePair
 from cradle_testing.pair import AgentEnd, Cut, PairPump
 from cradle_testing.stores import MemoryStore, Stored
+from cradle_testing.witness import EchoConnection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.ancestors import Ancestors
     from cradle_desktop.sync.report import Direction, OnName, OpenJournal, Policy
+    from cradle_hardware.emulated.noise import Line
 
 Backup = tuple[Path, dict[str, Stored]]
 
@@ -47,9 +51,13 @@ class PowerCut(Exception):
 
 
 class Mortal(Metadata):
-    """Metadata of a desktop that loses its power just before the n-th commit, keep or intend from now."""
+    """Metadata of a desktop that loses its power just before the n-th commit, keep or intend from now.
+
+    on_act: called before each of them
+    """
 
     crash_before_commit = 0
+    on_act: "Callable[[], None] | None" = None
 
     def commit(self) -> None:
         self._live_on()
@@ -64,6 +72,8 @@ class Mortal(Metadata):
         super().intend(items, made)
 
     def _live_on(self) -> None:
+        if self.on_act is not None:
+            self.on_act()
         if self.crash_before_commit:
             self.crash_before_commit -= 1
             if not self.crash_before_commit:
@@ -251,9 +261,18 @@ class World:
 
     # -- sessions
 
-    def _connect(self, desktop: str, device: str, cut_after: "int | None") -> "tuple[Connection, PairPump]":
-        pump = PairPump(self.desks[desktop].number, self.boards[device].end)
-        connection = pump.handshake()
+    def _connect(
+        self, desktop: str, device: str, cut_after: "int | None", line: "Line | None" = None, echo: int = 0
+    ) -> "tuple[Connection, PairPump | LinePair]":
+        number, end = self.desks[desktop].number, self.boards[device].end
+        pump = PairPump(number, end) if line is None else LinePair(number, end, line)
+        try:
+            connection = pump.handshake(EchoConnection if echo else Connection)
+        except BaseException:
+            pump.end_session()
+            raise
+        if isinstance(connection, EchoConnection):
+            connection.random = Random(echo)
         pump.cut_after(cut_after)
         return connection, pump
 
@@ -270,15 +289,18 @@ class World:
         ancestors: "Ancestors | None" = None,
         revert: bool = False,
         observer: "Observer | None" = None,
+        line: "Line | None" = None,
+        echo: int = 0,
     ) -> TypeResult:
         """One session. Raises Cut where it was cut, PowerCut where the desktop died.
 
         decisions: {path: "desktop", "device" or "both"}, what the user chose for conflicts that waited.
         journal: opens what displaced objects are noted in; ancestors: what the policy `merge` starts from.
         revert: drop what the receiving side changed by itself, where changes flow one way.
+        line: go by a serial line like this; echo: batches come twice and in another order, by this seed.
         """
         desk = self.desks[desktop]
-        connection, pump = self._connect(desktop, device, cut_after)
+        connection, pump = self._connect(desktop, device, cut_after, line, echo)
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
         options.ancestors, options.revert = ancestors, revert
         options.collision, options.impossible = self.collision, self.impossible

@@ -1,0 +1,96 @@
+"""The life of one machine of a world: it may end between any two steps that change what the machine stores.
+
+A machine that is killed keeps what its operating system has. One that loses its power keeps what was flushed; of what a
+device had written to its log since then a part is there, and the last bytes of it may be any. CPython only.
+"""
+
+import os
+from random import Random
+
+from cradle_device.host_log import HostLog
+from cradle_device.log import Log
+from cradle_testing.fate import Killed
+from cradle_testing.stores import MemoryStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_TORN = 8  # bytes of one write to flash that may be any when it is broken off
+
+
+class Lifeline:
+    """Counts a machine's steps. `durable`: how much of each log file a loss of power leaves for certain."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        store.on_act = self.act
+        self.durable: dict[str, int] = {}
+        self.arm(None)
+
+    def arm(self, steps: "int | None") -> None:
+        """Die when so many more steps are done; None: live on."""
+        self._left, self._dead = steps, False
+
+    def act(self) -> None:
+        """A step is about to be done."""
+        if self._dead or self._left == 0:
+            self._dead = True
+            raise Killed
+        if self._left is not None:
+            self._left -= 1
+
+    def adapt(self, kind: "type[Any]") -> "type[Any]":
+        """A class of metadata like `kind` for this machine."""
+        life = self
+
+        class Mortal(kind):  # type: ignore[misc]
+            def _open_log(self, path: str, size: int) -> Log:
+                return FlashLog(path, size, life)
+
+        return Mortal
+
+    def lose_power(self, random: Random) -> None:
+        """Of what was not flushed a part is left, perhaps torn. No log may be open."""
+        for path, durable in self.durable.items():
+            if not os.path.exists(path):
+                continue
+            size = os.path.getsize(path)
+            kept = random.randint(min(durable, size), size)
+            with open(path, "r+b") as file:
+                file.truncate(kept)
+                torn = random.randint(0, min(_TORN, kept - min(durable, kept)))
+                file.seek(kept - torn)
+                file.write(random.randbytes(torn))
+            self.durable[path] = kept
+
+
+class FlashLog(HostLog):
+    """A log on the flash of a machine that may die."""
+
+    def __init__(self, path: str, size: int, life: Lifeline) -> None:
+        self._life = life
+        super().__init__(path, size)
+
+    def _open(self) -> None:
+        super()._open()
+        self._life.durable[self.path] = min(self._base, self._life.durable.get(self.path, self._base))
+
+    def _write_out(self) -> None:
+        if self._filled:
+            self._life.act()
+        super()._write_out()
+
+    def flush(self) -> None:
+        self._write_out()
+        if self._unsynced:
+            self._life.act()  # written and not flushed
+        super().flush()
+        self._life.durable[self.path] = self._base
+
+    def successor(self) -> HostLog:
+        return FlashLog(super().successor().path, len(self._out), self._life)
+
+    def rewrite(self, successor: Log) -> None:
+        self._life.act()
+        del self._life.durable[self.path]
+        super().rewrite(successor)
