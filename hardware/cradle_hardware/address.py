@@ -188,7 +188,7 @@ def _open_other(place: Address) -> Link:
         from cradle_hardware import loopback
 
         return loopback.open_loop(place.path)
-    raise AddressError(f"{place} is a folder, and folders as devices come in a later version: use one of {FORMS}")
+    raise AddressError(f"{place} is a folder, and no link leads to one: use one of {FORMS}")
 
 
 def listen(address: str | Address, *, certificate: "Certificate | None" = None) -> Listener:

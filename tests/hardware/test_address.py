@@ -79,7 +79,7 @@ def test_names_are_no_addresses() -> None:
 
 
 def test_a_folder_is_understood_and_not_opened(tmp_path: Path) -> None:
-    with pytest.raises(AddressError, match="later version"):
+    with pytest.raises(AddressError, match="no link leads to one"):
         open_link(str(tmp_path))
     with pytest.raises(AddressError, match="cannot be listened at"):
         listen(str(tmp_path))

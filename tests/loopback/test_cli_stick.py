@@ -1,6 +1,8 @@
 """A folder on a stick as a partner, through the command line: real processes, real folders, no agent beside them."""
 
 import os
+import re
+import shlex
 import shutil
 import signal
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cradle_testing.trees import read_tree, write_tree
-from loopback.rig import LONG, UNDER_WAY, Desktop, Result, Running, wait_until
+from loopback.rig import LONG, ROOT, UNDER_WAY, Desktop, Result, Running, wait_until
 
 OWN = ".cradle"
 SET_BACK = "was set back to an earlier state"
@@ -110,6 +112,17 @@ def test_a_conflict_over_a_stick(one: Holder, two: Holder) -> None:
     two.sync()
     one.sync()
     assert one.tree() == two.tree() == {"a": b"edited by two!"}
+
+
+def test_the_two_desktops_of_the_readme(tmp_path: Path, stick: Path) -> None:
+    """What it says of a stick, typed as it stands there: a file made at home is there at work."""
+    lines = re.findall(r"^(home|work)\$ cradle (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    desktops = {name: Desktop(tmp_path / name) for name in ("home", "work")}
+    write_tree(desktops["home"].home / "notes", {"a": b"written at home"})
+    for name, line in lines:
+        line = line.replace("/media/ann/STICK", str(stick)).replace("~", str(desktops[name].home))
+        desktops[name].run(*shlex.split(line, comments=True))
+    assert len(lines) == 6 and (desktops["work"].home / "notes" / "a").read_bytes() == b"written at home"
 
 
 def test_diff_changes_nothing_on_the_stick(one: Holder, stick: Path) -> None:

@@ -83,8 +83,8 @@ COMMANDS = [
         Argument("--type", action="append", default=[], metavar="TYPE[=ARG]", help="offer a further object type"),
     ]),
     Command("ls", "devices:ls", "list the devices in sight, paired or not", [], json=True),
-    Command("pair", "pairing:pair", "pair with the device at an address", [
-        Argument("address", metavar="ADDRESS", help="e.g. serial:/dev/ttyACM0 or tcp://kiosk.local:7465"),
+    Command("pair", "pairing:pair", "pair with the device at an address, or with a stick", [
+        Argument("address", metavar="ADDRESS", help="e.g. serial:/dev/ttyACM0, tcp://kiosk.local:7465, /media/STICK"),
         Argument("--name", metavar="NAME", help="what to call the partner (default: the name it gives itself)"),
         Argument("--code", metavar="CODE", help="the " + CODE + " that the device shows"),
         CAPTURE,
