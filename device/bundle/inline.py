@@ -6,11 +6,10 @@ no other attribute, and never one that a program of a board's owner may call or 
 """
 
 import ast
-import copy
 from collections.abc import Iterator
 
 from join import bound
-from strip import walk
+from strip import clone, walk
 
 # Bytes of code a node of an expression takes, about; bytes a function takes beside its code.
 _NODE, _FUNCTION = 2, 90
@@ -122,7 +121,7 @@ def _move(name: str, callee: Callee, uses: int, places: "list[ast.FunctionDef]",
     if not uses or (uses > 1 and (callee.expression is None or (uses - 1) * callee.size() > _FUNCTION)):
         return False
     placer = Placer(name, callee, counter)
-    new = [copy.deepcopy(place) for place in places]
+    new = [clone(place) for place in places]
     for place in new:
         placer.function(place)
     if placer.done != uses:
@@ -194,7 +193,7 @@ class Placer:
             call = node.test.operand if isinstance(node.test, ast.UnaryOp) else node.test
         if not isinstance(call, ast.Call) or _called(call) != self.name or stepped != self.callee.generator:
             return None
-        if self.callee.expression is not None and _Expressions(self).replaced(copy.deepcopy(call)) is not None:
+        if self.callee.expression is not None and _Expressions(self).replaced(clone(call)) is not None:
             return None  # the expression alone is shorter
         if isinstance(node, ast.Return) and not stepped:
             made = self._body(call)
@@ -255,7 +254,7 @@ class Placer:
             else:
                 variable = names.setdefault(name, ast.Name(self.fresh(), ast.Load()))
                 body.append(_assign(variable, value))
-        return body + [_Substitute(names).visit(copy.deepcopy(statement)) for statement in self.callee.node.body]
+        return body + [_Substitute(names).visit(clone(statement)) for statement in self.callee.node.body]
 
 
 class _Expressions(ast.NodeTransformer):
@@ -308,7 +307,7 @@ class _Expressions(ast.NodeTransformer):
                 return None
             if not _is_steady(value) or isinstance(expression, ast.IfExp | ast.BoolOp):
                 return None
-        return _Substitute(given).visit(copy.deepcopy(expression))  # type: ignore[no-any-return]
+        return _Substitute(given).visit(clone(expression))  # type: ignore[no-any-return]
 
 
 class _Substitute(ast.NodeTransformer):
@@ -321,7 +320,7 @@ class _Substitute(ast.NodeTransformer):
         new = self.names.get(node.id)
         if new is None:
             return node
-        return ast.Name(new.id, node.ctx) if isinstance(new, ast.Name) else copy.deepcopy(new)
+        return ast.Name(new.id, node.ctx) if isinstance(new, ast.Name) else clone(new)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
         new = self.names.get(node.name or "")
@@ -345,7 +344,7 @@ def _is_steady(node: ast.expr) -> bool:
 
 
 def _assign(target: ast.expr, value: "ast.expr | None") -> ast.stmt:
-    target = copy.deepcopy(target)
+    target = clone(target)
     for node in walk(target):
         if isinstance(node, ast.Name | ast.Tuple) and (node is target or isinstance(target, ast.Tuple)):
             node.ctx = ast.Store()

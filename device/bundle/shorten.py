@@ -71,12 +71,11 @@ def _wanted(statement: ast.stmt, method: bool, used: "dict[str, int]", named: "s
         return False
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         name = statement.name
-        inside = _used(statement).get(name, 0)
     elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name) and not method:
-        name, inside = statement.targets[0].id, 0
+        name = statement.targets[0].id
     else:
         return True
-    return name.startswith("__") or name in named or used.get(name, 0) > inside
+    return name.startswith("__") or name in named or used.get(name, 0) > _used(statement).get(name, 0)
 
 
 def attributes(tree: ast.Module, keep: "set[str]") -> "dict[str, str]":

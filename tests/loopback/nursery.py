@@ -1,7 +1,8 @@
 """Processes of `cradle` that need no start of an interpreter: one that has loaded it forks another for each command.
 
 What is forked is a process like any other, with its own pid, streams, folder, environment and exit code; only the
-loading is not its own. Hundreds of commands in a test run would spend most of their time on that. No tests here.
+loading is not its own, and it ends without an interpreter's farewell. Hundreds of commands in a test run would spend
+most of their time on those. No tests here.
 """
 
 import json
@@ -112,4 +113,7 @@ def become(words: "list[str]", environment: "dict[str, str]", folder: str, strea
 
 
 if __name__ == "__main__":
-    sys.exit(main(socket.socket(fileno=int(sys.argv[1]))))
+    code = main(socket.socket(fileno=int(sys.argv[1])))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # an interpreter that ends in order takes down all it has loaded, which costs more than a command
