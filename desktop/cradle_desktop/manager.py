@@ -20,6 +20,7 @@ from cradle_desktop.partnership.identity import own_identity
 from cradle_desktop.partnership.registry import EnabledType, Partnership, Registry
 from cradle_desktop.providers.registry import UnknownType, create_store, open_store
 from cradle_desktop.settings import Settings, load
+from cradle_desktop.streams.opened import DIRECTION, POLICY, OpenStream, StreamState, create, default_place, is_stream
 from cradle_protocol.provider.store import ObjectStore
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.wire import constants as c
@@ -164,7 +165,7 @@ class ServiceManager:
     def enable(self, name: str, type_name: str, store: str | None, policy: str, direction: str) -> EnabledType:
         """Sync a type with a partner from now on. A store that does not exist is made here, and nowhere else."""
         partner = self.partner(name)
-        location = store_location(store if store is not None else default_store(partner.name))
+        location = store_location(store if store is not None else _default_store(partner.name, type_name))
         if "://" in location:
             raise Usage(f"{location} is an address, and stores at addresses come in a later version; name a folder")
         if is_stick(partner.address) and nested(partner.address, location):
@@ -173,6 +174,9 @@ class ServiceManager:
                 "name a folder of this desktop's own with --store"
             )
         with sentences(location):
+            if is_stream(type_name):
+                create(location, direction)
+                return self.registry.enable(partner.name, type_name, location, POLICY, DIRECTION)
             try:
                 create_store(type_name, location).close()
             except UnknownType as error:
@@ -200,6 +204,11 @@ class ServiceManager:
         with sentences():
             info = self.metadata.replica(enabled.location, enabled.type)
         return 0 if info is None else info.objects
+
+    def stream(self, partner: Partnership, enabled: EnabledType) -> "StreamState | None":
+        """How a stream stands; None for a type of objects."""
+        with sentences():
+            return StreamState(self._database, partner, enabled) if is_stream(enabled.type) else None
 
     # -- conflicts
 
@@ -283,6 +292,10 @@ class ServiceManager:
             for one in types:
                 if observer.cancelled:
                     break
+                if isinstance(one, OpenStream):
+                    with sentences(one.enabled.location):
+                        results.append(one.sync(connection, observer))
+                    continue
                 options = self._options(partner, one, max_delete, revert)
                 with sentences(one.enabled.location):
                     try:
@@ -337,9 +350,10 @@ class ServiceManager:
         return opened[-1]
 
     def undo(self, name: str, type_name: str | None) -> "list[tuple[str, Undone | None]]":
-        """Take back what the last sync with a partner overwrote and deleted here, in one type or in all.
+        """Take back what the last sync with a partner overwrote and deleted on either side, in one type or in all.
 
-        Per type what was done, None where there is nothing to take back.
+        It happens in the stores of this desktop, without the device; the next sync carries it. Per type what was done,
+        None where there is nothing to take back.
         """
         from cradle_desktop.undo.back import take_back
 
@@ -351,6 +365,9 @@ class ServiceManager:
         done = []
         contents = self.conflicts.contents
         for enabled in chosen:
+            if is_stream(enabled.type):  # rows are only ever added
+                done.append((enabled.type, None))
+                continue
             with ExitStack() as stack:
                 one = self._open_type(stack, enabled)
                 with sentences(f"the store {enabled.location}"):
@@ -367,17 +384,29 @@ class ServiceManager:
         with self._open(partner, look=True) as types, self.connect(partner) as connection:
             for one in types:
                 with sentences(one.enabled.location):
+                    if isinstance(one, OpenStream):
+                        plans.append((one.enabled.type, one.preview(connection)))
+                        continue
                     options = self._options(partner, one, None, revert)
                     plans.append((one.enabled.type, preview(connection, one.store, one.meta, options)))
         return plans
 
     @contextmanager
-    def _open(self, partner: Partnership, look: bool = False) -> Iterator[list[OpenType]]:
+    def _open(self, partner: Partnership, look: bool = False) -> "Iterator[list[OpenType | OpenStream]]":
         """Lock and open all enabled types: what is wrong on this side shows before a device waits."""
         if not partner.types:
             raise UserError(f"nothing is enabled with {partner.name}; run 'cradle enable {partner.name} files'")
         with ExitStack() as stack:
-            yield [self._open_type(stack, enabled, look) for enabled in partner.types]
+            yield [
+                self._open_stream(stack, partner, enabled)
+                if is_stream(enabled.type)
+                else self._open_type(stack, enabled, look)
+                for enabled in partner.types
+            ]
+
+    def _open_stream(self, stack: ExitStack, partner: Partnership, enabled: EnabledType) -> OpenStream:
+        with sentences(f"the file {enabled.location}"):
+            return OpenStream(stack, self._database, partner, enabled)
 
     def _open_type(self, stack: ExitStack, enabled: EnabledType, look: bool = False) -> OpenType:
         """`look`: nothing is written, not even that the store was seen."""
@@ -401,6 +430,7 @@ class ServiceManager:
         options.decisions = self.conflicts.decisions(partner.name, enabled.type)
         if max_delete is not None:
             options.max_delete = max_delete
+        options.undo_fetch = self.settings.undo_fetch
         options.collision, options.impossible = self.settings.collision, self.settings.impossible
         options.revert = revert and enabled.direction != "both"
         if enabled.policy == "merge":
@@ -410,8 +440,12 @@ class ServiceManager:
         return options
 
 
+def _default_store(partner: str, type_name: str) -> str:
+    return default_place(partner, type_name) if is_stream(type_name) else default_store(partner)
+
+
 def _check_revert(partner: Partnership, revert: bool) -> None:
-    if revert and all(one.direction == "both" for one in partner.types):
+    if revert and all(one.direction == "both" for one in partner.types if not is_stream(one.type)):
         raise Usage(
             f"changes flow both ways with {partner.name}, so there is nothing to revert; 'cradle enable {partner.name} "
             f"TYPE --direction to-device|to-desktop' makes one side follow the other"
@@ -421,7 +455,7 @@ def _check_revert(partner: Partnership, revert: bool) -> None:
 def _tell(journal: "Journal", observer: "Observer") -> None:
     """What a sync could not keep, and what it let go to keep the rest."""
     for identity in journal.large:
-        observer.note(f"{identity} cannot be brought back by 'cradle undo': what it was does not fit")
+        observer.note(f"{identity} cannot be brought back by 'cradle undo': what it was could not be kept")
     if journal.dropped:
         some = "1 object" if journal.dropped == 1 else f"{journal.dropped} objects"
         observer.note(f"what 'cradle undo' kept of {some} from earlier syncs was dropped: it was too old or too much")

@@ -3,9 +3,10 @@
 [conflicts]          # versions that lost a conflict
 size = "1 GB"        # bytes of content in all
 days = 30            # how long: one that is settled goes then, one that waits is safe until then
-[undo]               # what syncs overwrote and deleted on this machine
+[undo]               # what syncs overwrote and deleted
 size = "1 GB"
 days = 30
+fetch = "1 MB"       # content of an object that is overwritten on a device is fetched first, up to this
 [deletes]            # that something was deleted
 days = 90            # how long: a partner that stays away longer is compared in full
 [names]              # names that one of two sides cannot hold
@@ -17,6 +18,7 @@ import os
 
 from cradle_desktop.config import home
 from cradle_desktop.metadata.interface import StateError
+from cradle_desktop.sync.report import UNDO_FETCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,10 +52,12 @@ class Settings:
         conflicts: "Bound | None" = None,
         undo: "Bound | None" = None,
         delete_days: float = DELETE_DAYS,
+        undo_fetch: int = UNDO_FETCH,
         collision: "OnName" = "rename",
         impossible: "OnName" = "skip",
     ) -> None:
         self.conflicts, self.undo = conflicts or Bound(), undo or Bound()
+        self.undo_fetch = undo_fetch  # bytes
         self.delete_age = delete_days * DAY  # seconds
         self.collision, self.impossible = collision, impossible
 
@@ -85,8 +89,12 @@ def _parsed(path: str, data: bytes) -> Settings:
         if key != "days":
             raise _wrong(path, f"deletes.{key}", "that section has days alone")
     days = _days(path, table, "deletes", DELETE_DAYS)
+    fetch = _size(path, table, "undo", "fetch", UNDO_FETCH)
     collision, impossible = _on_names(path, table.get("names", {}))
-    return Settings(_bound(path, table, "conflicts"), _bound(path, table, "undo"), days, collision, impossible)
+    return Settings(
+        _bound(path, table, "conflicts"), _bound(path, table, "undo", "fetch"), days, fetch, collision,
+        impossible,
+    )  # fmt: skip
 
 
 def _on_names(path: str, section: "dict[str, Any]") -> "tuple[OnName, OnName]":
@@ -99,15 +107,19 @@ def _on_names(path: str, section: "dict[str, Any]") -> "tuple[OnName, OnName]":
     return section.get("collision", "rename"), section.get("impossible", "skip")
 
 
-def _bound(path: str, table: "dict[str, Any]", name: str) -> Bound:
-    section = table.get(name, {})
-    for key in section:
-        if key not in ("size", "days"):
-            raise _wrong(path, f"{name}.{key}", "a section has size and days")
-    count = _bytes(section.get("size", STORE_BYTES))
+def _bound(path: str, table: "dict[str, Any]", name: str, *more: str) -> Bound:
+    keys = ("size", "days", *more)
+    for key in table.get(name, {}):
+        if key not in keys:
+            raise _wrong(path, f"{name}.{key}", "that section has " + " and ".join(keys))
+    return Bound(_size(path, table, name, "size", STORE_BYTES), _days(path, table, name, STORE_DAYS))
+
+
+def _size(path: str, table: "dict[str, Any]", name: str, key: str, default: int) -> int:
+    count = _bytes(table.get(name, {}).get(key, default))
     if count is None:
-        raise _wrong(path, f"{name}.size", 'write it like "500 MB"')
-    return Bound(count, _days(path, table, name, STORE_DAYS))
+        raise _wrong(path, f"{name}.{key}", 'write it like "500 MB"')
+    return count
 
 
 def _days(path: str, table: "dict[str, Any]", name: str, default: float) -> float:

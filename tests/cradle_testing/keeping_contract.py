@@ -72,6 +72,18 @@ class KeepingContract:
         put(store, "a", b"new", store.stamp("a"))
         assert store.kept() == []
 
+    def test_what_is_staged_is_kept(self, both: "tuple[KeepingStore, Hand]") -> None:
+        store, hand = both
+        hand.write("a", b"as it is")
+        store.stage_bytes("ab", b"from elsewhere")
+        store.keep_staged("ab", NAME)
+        store.sync()
+        assert store.kept() == [(NAME, 14)] and kept(store) == b"from elsewhere" and store.staged() == []
+        assert hand.read("a") == b"as it is"
+        with pytest.raises(StoreError) as caught:
+            store.keep_staged("ab", "2f")
+        assert status_of(caught) == UNREADABLE and store.kept() == [(NAME, 14)]
+
     def test_it_is_let_go_when_nobody_wants_it(self, both: "tuple[KeepingStore, Hand]") -> None:
         store, hand = both
         hand.write("a", b"old")

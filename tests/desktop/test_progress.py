@@ -48,7 +48,7 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
     progress = Display(Output(), "kiosk", clock)
     progress.progress(Progress("files", "send", 1, 2, 10, 20))
     assert capsys.readouterr().err == ""
-    stages: "list[Stage]" = ["send", "send", "receive"]
+    stages: list[Stage] = ["send", "send", "receive"]
     for stage in stages:
         clock.now += 1
         progress.progress(Progress("files", stage, 1, 2, 10, 20, 5.0))

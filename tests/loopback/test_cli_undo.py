@@ -26,6 +26,32 @@ def test_what_a_sync_overwrote_and_deleted_comes_back_and_travels(pair: Pair) ->
     assert pair.equal() and pair.trees()[1]["a"] == b"one"
 
 
+def test_a_delete_by_mistake_is_taken_back_without_the_device(pair: Pair) -> None:
+    """CE-17, over real processes: delete, sync, the device is away, undo, sync."""
+    pair.fill({"a": b"one", "d/b": b"two", "c": b"three", "large": bytes(1_000_001)})
+    os.chmod(pair.left / "d" / "b", 0o750)
+    pair.desktop.run("sync")
+    for name in ("a", "d/b"):
+        os.unlink(pair.left / name)
+    os.rmdir(pair.left / "d")
+    pair.fill({"c": b"a mistake", "large": b"small"})
+    pair.desktop.run("sync", "--max-delete", "100%")
+    assert pair.trees()[1] == {"c": b"a mistake", "large": b"small"}
+    pair.agent.stop()
+    document = pair.desktop.run("undo", "--json", "kiosk", expect=5).document()
+    [one] = document["types"]
+    assert one["restored"] == ["a", "c", "d", "d/b"]
+    assert [left["item"] for left in one["left"]] == ["large"] and "too large" in one["left"][0]["reason"]
+    assert "nothing" not in pair.desktop.run("undo", "kiosk").out  # and once more, there and back again
+    pair.desktop.run("undo", "kiosk")
+    before = {"a": b"one", "c": b"three", "d/": b"", "d/b": b"two", "large": b"small"}
+    assert pair.trees() == (before, {"c": b"a mistake", "large": b"small"})
+    pair.agent.start()
+    pair.desktop.run("sync")
+    assert pair.trees() == (before, before) and (pair.right / "d" / "b").stat().st_mode & 0o777 == 0o750
+    assert "nothing to transfer" in pair.desktop.run("sync").out
+
+
 def test_what_undo_says(pair: Pair) -> None:
     assert "kiosk files: no sync overwrote" in pair.desktop.run("undo", "kiosk").out
     assert "contacts is not enabled with kiosk" in pair.desktop.run("undo", "kiosk", "--type", "contacts", expect=2).err
@@ -38,7 +64,7 @@ def test_what_undo_says(pair: Pair) -> None:
     assert "b cannot be brought back by 'cradle undo'" in said
     done = pair.desktop.run("undo", "kiosk", expect=5)
     assert done.out.startswith("kiosk files: 1 object as before the sync of ")
-    assert "left alone b: what it was is not kept any more" in done.out and "cradle sync kiosk" in done.err
+    assert "left alone b: what it was is not kept: it was too large" in done.out and "cradle sync kiosk" in done.err
     assert pair.desktop.run("undo", "kiosk").out.startswith("kiosk files: 1 object as before the undo of ")
     assert (pair.left / "a").read_bytes() == b"edited"
     settings.write_text("[undo]\nsize = 'much'\n")

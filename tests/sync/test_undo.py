@@ -9,7 +9,7 @@ from cradle_desktop.conflict.contents import Contents
 from cradle_desktop.metadata.database import Database
 from cradle_desktop.settings import DAY, Bound
 from cradle_desktop.sync.report import TypeResult
-from cradle_desktop.undo.back import CHANGED_SINCE, NOT_KEPT, Outcome, take_back
+from cradle_desktop.undo.back import CHANGED_SINCE, NEVER_KEPT, NOT_KEPT, Outcome, take_back
 from cradle_desktop.undo.journal import Journal
 from cradle_protocol.errors import READ_ONLY, UNREADABLE
 from cradle_testing.pair import Cut
@@ -20,8 +20,8 @@ from sync.test_mended_decisions import known_everywhere
 class Home:
     """D1 of a world, with a journal on disk. `settings`: the bound of the next journal."""
 
-    def __init__(self, folder: Path) -> None:
-        self.world = World(folder / "world")
+    def __init__(self, folder: Path, modes: "dict[str, bool] | None" = None) -> None:
+        self.world = World(folder / "world", modes=modes)
         self.store, self.board = self.world.desks["D1"].store, self.world.boards["R1"].store
         self.database = Database(folder / "cradle.db")
         self.contents = Contents(str(folder / "conflicts"))
@@ -228,7 +228,7 @@ def test_a_bound_by_size_lets_the_oldest_go_and_says_so(home: Home) -> None:
     home.board.write("c", b"c3")
     home.sync()
     assert home.opened.large == ["c"]
-    assert home.undo().left == [("c", NOT_KEPT)]
+    assert home.undo().left == [("c", NEVER_KEPT)]
 
 
 def test_a_bound_by_age(home: Home) -> None:

@@ -132,7 +132,7 @@ COMMANDS = [
         Argument("number", type=int, metavar="N", help="number from `cradle conflicts`"),
         Argument("--take", required=True, choices=["desktop", "device", "both"], help="which version to have"),
     ]),
-    Command("undo", "undo:undo", "bring back what the last sync overwrote and deleted here; sync afterwards", [
+    Command("undo", "undo:undo", "bring back what the last sync overwrote and deleted; sync afterwards", [
         _partner("name of the partner", optional=False),
         Argument("--type", metavar="TYPE", help="an enabled object type (default: all)"),
     ], json=True),

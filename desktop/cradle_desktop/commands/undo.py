@@ -1,4 +1,4 @@
-"""`cradle undo`: bring back what the last sync overwrote and deleted on this desktop."""
+"""`cradle undo`: bring back what the last sync overwrote and deleted, here and on the device."""
 
 from argparse import Namespace
 
@@ -44,7 +44,7 @@ def described(kind: str, one: "Outcome | None") -> "dict[str, Any]":
 def lines(partner: str, kind: str, one: "Outcome | None") -> list[str]:
     """One type in words."""
     if one is None:
-        return [f"{partner} {kind}: no sync overwrote or deleted anything here that could be brought back"]
+        return [f"{partner} {kind}: no sync overwrote or deleted anything that could be brought back"]
     count = "1 object" if len(one.restored) == 1 else f"{len(one.restored)} objects"
     found = [f"{partner} {kind}: {count} as before the {one.act.kind} of {stamp(one.act.done)}"]
     found += [f"  {item}" for item in sorted(one.restored)]

@@ -258,6 +258,10 @@ class FilesStore(KeepingStore):
         self._open()
         self.held.next = name
 
+    def keep_staged(self, staged: str, name: str) -> None:
+        self._open()
+        self.held.adopt(self.staging, staged, name)
+
     def kept(self) -> "list[tuple[str, int]]":
         self._open()
         return self.held.names()

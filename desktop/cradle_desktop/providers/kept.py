@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 
-from cradle_desktop.providers.folder import Place
+from cradle_desktop.providers.folder import Place, acting
 from cradle_desktop.providers.kernel import READ
 from cradle_desktop.providers.staging import Staging
 from cradle_protocol.provider.store import StoreError
@@ -36,6 +36,15 @@ class Kept(Staging):
                 return False
             os.unlink(out.name, dir_fd=out.fd)
         return True
+
+    def adopt(self, staging: Staging, staged: str, name: str) -> None:
+        """Take over a stage."""
+        os.close(staging.read(staged))  # is there one?
+        staging.ready.pop(staged, None)
+        try:
+            self.folder.kernel.rename(staging.fd(), staged, self.fd(), name)
+        except OSError as error:
+            raise acting(error) from error
 
     def copy_first(self, place: Place) -> bool:
         """Keep a copy of what is about to be overwritten, where no name can be given to the original."""

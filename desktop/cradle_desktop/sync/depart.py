@@ -51,7 +51,11 @@ KEEP_EVERY = 0.5
 
 
 class Departing:
-    """One pass to the device, being executed. held: the versions of what departs may not be durable yet."""
+    """One pass to the device, being executed.
+
+    held    the versions of what departs may not be durable yet
+    undone  ids that the device has not, as far as it has answered; begun: those that it may have by now
+    """
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class Departing:
         total = sum([departure.size for departure in departures])
         self._meter = Meter(observer, remote.connection, store.type, "send", len(departures), total)
         self.undone = {departure.item.id for departure in departures}
+        self.begun = set[bytes]()
 
     def run(self, alone: bool = False) -> None:
         """Send everything, then what failed once more. Raises LinkGone, and Cancelled in the middle of a content.
@@ -138,6 +143,7 @@ class Departing:
         upload = self._upload
         most = min(WHOLE, upload.piece)
         upload.begin(lower, upper)
+        self.begun.update([departure.item.id for departure in batch])
         for index, departure in enumerate(batch):
             whole = departure.content and departure.size <= most and departure.item.id not in staged
             if not whole or not self._send_whole(upload, index, departure):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.departures import Departures
 from cradle_desktop.sync.meter import safe_point, stop_now
 from cradle_desktop.sync.naming import Names
-from cradle_desktop.sync.plan import Departure, Plan, Step
+from cradle_desktop.sync.plan import OVERWRITING, Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
 from cradle_desktop.sync.revert import of_desktop, of_device
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from cradle_desktop.sync.arrivals import Arrivals
     from cradle_desktop.sync.report import OpenJournal
     from cradle_desktop.sync.resolve import Answer, Lost
+    from cradle_desktop.sync.salvage import Salvage
 
 
 # Names that gave way are told one by one up to so many: a card whose names were all written in capitals has thousands.
@@ -212,9 +215,10 @@ class Job:
         if planned.news and scan.held:
             self.meta.commit()  # before anything is built on it
             scan.held = False
+        opened = cache(journal)
         if planned.news:
-            self._arrive(planned, conflicts, observer, result, journal)
-        unsent = self._depart(planned, scan.held, observer, result)
+            self._arrive(planned, conflicts, observer, result, opened)
+        unsent = self._depart(planned, scan.held, observer, result, opened)
         if scan.held:
             self.meta.commit()
         tell_fitted(plan, planned.skipped, observer)
@@ -229,7 +233,9 @@ class Job:
         result.down.skipped = len(self.remote.skipped) + len(plan.waiting)
         result.up.skipped = len(plan.skipped) - len(self.remote.skipped)
 
-    def _depart(self, planned: Planned, held: bool, observer: Observer, result: TypeResult) -> set[bytes]:
+    def _depart(
+        self, planned: Planned, held: bool, observer: Observer, result: TypeResult, journal: OpenJournal
+    ) -> set[bytes]:
         """Execute the second half. Returns the ids of what the device did not get."""
         plan = planned.plan
         if observer.cancelled:
@@ -242,6 +248,7 @@ class Job:
             return set()
         from cradle_desktop.sync.depart import Departing
 
+        salvage = self._salvage(plan, journal, observer, result)
         departing = Departing(
             self.store,
             self.meta,
@@ -252,12 +259,30 @@ class Job:
             observer,
             result,
         )
+        over = False
         try:
-            departing.run(alone=one_way)
+            if not observer.cancelled:
+                departing.run(alone=one_way)
+            over = True
         finally:
             result.to_device = plan.to_device(departing.undone)
             result.up.applied = result.to_device.total()
+            if salvage is not None:
+                salvage.end(departing.undone if over else departing.undone - departing.begun)
         return departing.undone
+
+    def _salvage(self, plan: Plan, journal: OpenJournal, observer: Observer, result: TypeResult) -> Salvage | None:
+        """Have kept what goes for ever with this pass. None: nothing does, or there is nowhere to keep it."""
+        if not any(one.verb in OVERWRITING for one in plan.departures):
+            return None
+        opened = journal()
+        if opened is None:
+            return None
+        from cradle_desktop.sync.salvage import Salvage
+
+        salvage = Salvage(opened, self.remote, self.options.undo_fetch)
+        salvage.run(plan, observer, result)
+        return salvage
 
     def _remember(self, plan: Plan, but: set[bytes]) -> None:
         """Texts that both sides have now are what a later merge starts from."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CREATE, UPDATE, RENAME, DELETE, MODE, METADATA = "create", "update", "rename", "delete", "mode", ""
 # `Lost.kind` of what the user wants dropped: no conflict.
 REVERTED = "reverted"
+# What leaves less than there was.
+OVERWRITING = (UPDATE, DELETE, MODE)
 _COUNTED = (CREATE, UPDATE, RENAME, DELETE, MODE)
 
 

@@ -56,6 +56,9 @@ CHANGES_CREDIT = 1 << 20
 FETCH_ITEMS = 256
 FETCH_DEPTH = 2
 _FETCH_ENTRY = 16  # bytes: u32 oid, 6 bytes version, u48 offset
+# Records asked for at once: each makes the knowledge that is sent longer, and a board reads its whole index for it.
+RECORDS_LEAST, RECORDS_MOST = 32, 1000
+_FORGET_ENTRY = 17  # bytes of knowledge: id, u8 entries
 _HASH_ENTRY = 37  # bytes of a reply: u32 oid, u8 status, digest
 _AGE_ENTRY = 4  # bytes: u32
 _STASH_ENTRY = 70  # bytes: two ids, digest, version
@@ -142,6 +145,17 @@ class RemoteReplica:
             except IndexError:
                 raise RemoteError(BAD_MESSAGE, "a change names an unknown replica") from None
         return found
+
+    def records(self, ids: list[bytes]) -> dict[bytes, Change]:
+        """{item id: what the device holds under it}, also of what it has not shown in this session."""
+        known, found = self.meta.knowledge.to_bytes(self._theirs), list[Change]()
+        step = min(RECORDS_MOST, max(RECORDS_LEAST, (self.limits.max_message - len(known)) // _FORGET_ENTRY))
+        for k in range(0, len(ids), step):
+            lacking = self.meta.knowledge.copy()
+            for i in ids[k : k + step]:
+                lacking.forget_item(i)
+            found += self.changes(lacking)
+        return {change.id: change for change in found}
 
     def digests(self, changes: list[Change]) -> dict[bytes, bytes]:
         """{item id: SHA-256} of the device's contents; what it could not read is missing."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MAX_DELETE_PERCENT = 25.0
 # ... but not for a type with so few objects that one or two of them are already a large share.
 MAX_DELETE_FLOOR = 10
+# Content of an object that is overwritten on the device is fetched first, for an undo, up to so many bytes.
+UNDO_FETCH = 10**6
 # A store that suddenly looks empty stops and asks as well, but for so few objects that a hand deletes them all.
 EMPTY_FLOOR = 2
 
@@ -40,6 +42,7 @@ class SyncOptions:
     met          who answered at the last sync (`acquaintance`), b"": nobody yet
     ancestors    what `merge` starts from; None: nothing can be merged
     decisions    {(item id, unit): "desktop", "device" or "both"} that the user chose for conflicts that waited
+    undo_fetch   bytes of an object that is overwritten on the device which are fetched first, so that it can be undone
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class SyncOptions:
         self.impossible: OnName = "skip"
         self.ancestors: Ancestors | None = None
         self.decisions: dict[tuple[bytes, int], str] = {}
+        self.undo_fetch = UNDO_FETCH
 
 
 class Counts:
@@ -89,6 +93,7 @@ class TypeResult:
     to_device, to_desktop   what was done there, by verb; up, down: the same directions in numbers
     bytes_sent, bytes_received   on the link, everything counted
     deviations  objects that the receiving side changed by itself and keeps, where changes flow one way
+    gaps        of a stream: (first, how many) of rows that were gone before they were fetched; remarks: sentences
     cancelled   it was ended before its end
     met         who answered (`acquaintance`)
     """
@@ -99,6 +104,8 @@ class TypeResult:
         self.bytes_sent = self.bytes_received = self.deviations = 0
         self.waiting = 0  # conflicts that the policy leaves to the user
         self.skipped: list[tuple[str, str]] = []
+        self.gaps: list[tuple[int, int]] = []
+        self.remarks: list[str] = []
         self.cancelled = False
         self.met = b""
 

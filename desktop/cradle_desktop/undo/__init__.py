@@ -1,1 +1,1 @@
-"""Taking back what a sync overwrote and deleted on this desktop. `journal` knows what it was, `back` brings it back."""
+"""Taking back what a sync overwrote and deleted, on either side. `journal` knows what it was, `back` brings it back."""

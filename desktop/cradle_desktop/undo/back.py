@@ -25,6 +25,7 @@ from cradle_protocol.sync.values import (
 _STAGE = "b-"  # no sync uses this prefix
 CHANGED_SINCE = "it was changed since"
 NOT_KEPT = "what it was is not kept any more"
+NEVER_KEPT = "what it was is not kept: it was too large, or could not be read"
 
 
 class Outcome:
@@ -113,7 +114,7 @@ class _Back:
             self._open(former.old[0], former.name).close()
         except StoreError:
             self._done.append(former)  # it never comes back: nobody is told of it twice
-            return self._leave(former, NOT_KEPT)
+            return self._leave(former, NOT_KEPT if former.name else NEVER_KEPT)
         return True
 
     def _as_left(self, former: Former, stamp: "bytes | None") -> bool:

@@ -57,7 +57,7 @@ class Journal:
     """The journal of one store and partner, for one act.
 
     dropped  how many objects of earlier acts were let go for this one
-    large    identities of what does not fit and was not kept
+    large    identities of what was not kept: it does not fit, or could not be read
     """
 
     def __init__(
@@ -112,6 +112,19 @@ class Journal:
         self._count += 1
         return f"{self._mark}-{self._count:x}"
 
+    def has(self, identity: str) -> bool:
+        """Did this act displace it already?"""
+        return identity in self._noted
+
+    def lacks(self, former: Former) -> None:
+        """The content could not be kept after all."""
+        with self._database.transaction() as connection:
+            update = "UPDATE former SET name = '' WHERE act = ? AND identity = ?"
+            connection.execute(update, (self._act, former.identity))
+        self._contents().pop(former.name, None)
+        former.name = ""
+        self.large.append(former.identity)
+
     def name_of(self, identity: str) -> str:
         """What the store should keep this object's content as when it is displaced, "" if not at all."""
         former = self._noted.get(identity)
@@ -123,7 +136,9 @@ class Journal:
             rows = [(self._act, identity) for identity in identities]
             connection.executemany("DELETE FROM former WHERE act = ? AND identity = ?", rows)
         for identity in identities:
-            self._noted.pop(identity, None)
+            former = self._noted.pop(identity, None)
+            if former is not None and former.name:
+                self._let_it_go(former.name)
 
     # -- the bound
 
@@ -156,9 +171,13 @@ class Journal:
         return self._held
 
     def _let_go(self, name: str) -> None:
+        """Of an earlier act."""
+        self._let_it_go(name)
+        self.dropped += 1
+
+    def _let_it_go(self, name: str) -> None:
         self.store.drop_kept(name)
         self._contents().pop(name, None)
-        self.dropped += 1
 
     def _forget_old(self) -> None:
         """Acts that are older than the bound allows. Runs inside a transaction."""

@@ -21,6 +21,13 @@ class KeepingStore(ObjectStore):
         """
         raise NotImplementedError
 
+    def keep_staged(self, staged: str, name: str) -> None:
+        """What is staged is kept under this name from now on, and staged no more. Durable after the next `sync`.
+
+        Raises StoreError (UNREADABLE if there is no such stage); then it is staged still, if it was.
+        """
+        raise NotImplementedError
+
     def kept(self) -> "list[tuple[str, int]]":
         """[(name, length)] of everything kept."""
         raise NotImplementedError
