@@ -168,14 +168,17 @@ def default_umask() -> int:
 
 
 def disk_type(device: int) -> str:
-    """Type name ("ext4", "vfat") of the mounted disk with this st_dev, "" if that cannot be told (btrfs)."""
+    """Type name ("ext4", "vfat") of the mounted disk with this st_dev, "" if that cannot be told (btrfs).
+
+    A disk that a program serves ("fuse.exfat") has the type that it gives itself.
+    """
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
             for line in mounts:
                 before, _, after = line.partition(" - ")
                 if before.split()[2] == number:
-                    return after.split()[0]
+                    return after.split()[0].removeprefix("fuse.")
     except OSError:
         pass
     return ""

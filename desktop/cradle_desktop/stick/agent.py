@@ -199,10 +199,13 @@ class Stick:
         try:
             yield from handler(*request)
         except (OSError, StoreError) as error:
-            cause = error if isinstance(error, OSError) else error.__cause__
-            if isinstance(cause, OSError) and cause.errno in _GONE:
-                self.lost = (cause.strerror or str(cause)).lower()
+            self.hear(error if isinstance(error, OSError) else error.__cause__)
             raise
+
+    def hear(self, error: "BaseException | None") -> None:
+        """Is this what the system says of a disk that is gone?"""
+        if isinstance(error, OSError) and error.errno in _GONE:
+            self.lost = (error.strerror or str(error)).lower()
 
     def look(self) -> str:
         """Why the stick is gone, "" if it is there. A disk that was pulled may stay mounted, and read from memory."""
@@ -243,11 +246,16 @@ class StickLink(LoopLink):
 
     def _let_work(self) -> None:
         """Until the agent has nothing to do, or nowhere to put it. StickGone: what it said last does not count."""
-        if not self._service.poll():
-            return
-        while self._service.poll():
-            pass
-        if why := self._stick.look():
+        worked = False
+        try:
+            while self._service.poll():
+                worked = True
+        except OSError as error:  # to let go of what was under way failed as well
+            self._stick.hear(error)
+            if not self._stick.lost:
+                raise
+            worked = True
+        if worked and (why := self._stick.look()):
             self._stick.lost = why
             raise StickGone(self.name, why)
 
