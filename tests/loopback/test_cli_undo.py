@@ -118,10 +118,38 @@ def test_a_conflict_of_pictures_is_told_by_size_hash_and_time(pair: Pair) -> Non
     pair.fill({"p": b"\0base"})
     pair.desktop.run("sync")
     pair.fill({"p": b"\0ours"}, {"p": b"\0theirs, longer"})
+    os.utime(pair.left / "p", (1_600_000_000, 1_600_000_000))
+    os.utime(pair.right / "p", (1_500_000_000, 1_500_000_000))
     pair.desktop.run("sync", expect=4)
+    ours, theirs = told(pair, "desktop, in place: 5 bytes", "device, kept: 15 bytes")
+    assert ours.startswith("2020-09-13T12:26:") and theirs.startswith("2017-07-14T02:") and theirs.endswith("Z")
+    pair.desktop.run("conflicts", "resolve", "1", "--take", "device")
+    again, now = told(pair, "desktop, kept: 5 bytes", "device, in place: 15 bytes")
+    assert again == ours and now > "2026"
+    assert "the device's version is in place, the desktop's is kept" in pair.desktop.run("conflicts", "show", "1").out
+
+
+def told(pair: Pair, desktop: str, device: str) -> tuple[str, str]:
+    """What is shown of conflict 1: both sides in these words; when each was written."""
     shown = pair.desktop.run("conflicts", "show", "1").out
-    assert "desktop: 5 bytes, SHA-256 " in shown and ", written 20" in shown
-    assert "device: 15 bytes, SHA-256 " in shown
     one = pair.desktop.run("conflicts", "show", "1", "--json").document()
-    assert [side["kind"] for side in one["sides"]] == ["binary", "binary"] and one["difference"] == []
-    assert one["sides"][0]["written"].endswith("Z") and one["sides"][1]["written"] is None
+    times = tuple(side["written"] for side in one["sides"])
+    for words, written, side in zip((desktop, device), times, one["sides"], strict=True):
+        assert f"{words}, SHA-256 {side['sha256']}, written {written[:10]}" in shown
+        assert words.startswith(f"{side['side']}, {side['place']}: ") and side["kind"] == "binary"
+    assert one["difference"] == []
+    return times[0], times[1]
+
+
+def test_a_conflict_that_waits_is_told_as_far_as_it_is_known_here(desktop: Desktop, agent: Agent) -> None:
+    pair = Pair(desktop, agent)
+    pair.meet("--policy", "ask")
+    pair.fill({"p": b"\0ours"}, {"p": b"\0theirs, longer"})
+    desktop.run("sync", expect=4)
+    shown = desktop.run("conflicts", "show", "1").out
+    assert "desktop, in place: 5 bytes, SHA-256 " in shown and shown.count(", written 20") == 2
+    assert "device, there: 15 bytes, SHA-256 " in shown
+    pair.age()
+    pair.fill(right={"p": b"\0and again"})
+    desktop.run("sync", expect=4)
+    assert "device, there: 10 bytes, SHA-256 " in desktop.run("conflicts", "show", "1").out

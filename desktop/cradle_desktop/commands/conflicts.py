@@ -54,7 +54,10 @@ def words(one: "Conflict") -> str:
         what += f" (unit {one.unit})"
     if not one.held:
         return f"{what}; left as it is on both sides"
-    return f"{what}; the {one.winner}'s version is in place, the {one.loser}'s is kept"
+    from cradle_desktop.conflict.resolve import OTHER, in_place
+
+    here = in_place(one)
+    return f"{what}; the {here}'s version is in place, the {OTHER[here]}'s is kept"
 
 
 def show(arguments: Namespace, output: Output) -> int:
@@ -69,6 +72,7 @@ def show(arguments: Namespace, output: Output) -> int:
             "sides": [
                 {
                     "side": side.side,
+                    "place": side.place,
                     "kind": side.kind,
                     "size": side.size,
                     "sha256": side.digest.hex(),

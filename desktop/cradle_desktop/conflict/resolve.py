@@ -3,6 +3,8 @@
 What makes way is kept before it is overwritten, so a resolution is taken back by resolving again the other way.
 """
 
+import time
+
 from cradle_desktop.conflict.store import Conflict, ConflictStore
 from cradle_protocol.errors import CHANGED
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
@@ -79,6 +81,12 @@ def resolve(conflicts: ConflictStore, number: int, take: str, store: ObjectStore
     return done
 
 
+def written_at(store: ObjectStore, stamp: "bytes | None") -> "int | None":
+    """When the content with this stamp was written, Unix seconds by the store's clock; None: it cannot tell."""
+    age = -1 if stamp is None else store.age(stamp)
+    return int(time.time()) - age if age >= 0 else None
+
+
 def _words(take: str) -> str:
     return "both versions" if take == "both" else f"the {take}'s version"
 
@@ -127,7 +135,7 @@ def _put_unit(
     if not store.holds(conflict.unit):
         raise ConflictError(f"{conflict.identity}: the store cannot hold its {store.units[conflict.unit]}.")
     wanted = store.values(current)
-    conflicts.displace(conflict, in_place(conflict), wanted[conflict.unit], None)
+    conflicts.displace(conflict, in_place(conflict), wanted[conflict.unit], None, None)
     wanted[conflict.unit] = value
     store.install(conflict.identity, None, wanted, current, content=False)
 
@@ -138,7 +146,8 @@ def _put_content(
     """Keep what is there, then put the file, the directory or nothing in its place."""
     here = store.values(current) if current is not None else [UNKNOWN]
     reader = store.open(conflict.identity) if is_file(here[0]) else None
-    held = conflicts.displace(conflict, in_place(conflict), here[0], reader)
+    written = written_at(store, current) if reader is not None else None
+    held = conflicts.displace(conflict, in_place(conflict), here[0], reader, written)
     if held == value:
         return
     unset = [UNKNOWN] * (len(store.units) - 1)

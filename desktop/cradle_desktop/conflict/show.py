@@ -2,11 +2,12 @@
 
 import time
 
-from cradle_desktop.conflict.resolve import OTHER, in_place, value_of
+from cradle_desktop.conflict.resolve import OTHER, in_place, value_of, written_at
 from cradle_desktop.conflict.store import Conflict, ConflictStore
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
 from cradle_protocol.sync.values import DIRECTORY, UNKNOWN, digest_of, is_file, size_of
 
+IN_PLACE, KEPT, THERE = "in place", "kept", "there"
 # What is larger is told by size and hash only: finding a difference takes time that grows with the square of the lines.
 TEXT_LIMIT = 256 * 1024
 LINES_LIMIT = 5000
@@ -17,21 +18,21 @@ SHOWN_LIMIT = 400
 class Side:
     """What one side has. kind: text, binary, directory, deleted, unit, unknown (not on this machine).
 
-    written  when its content was written, Unix seconds; None: nobody on this machine knows
+    written  when its content was written, Unix seconds by that side's clock; None: nobody on this machine knows
+    place    where it is: in place (in the desktop's store), kept (in the conflict store), there (on the device only)
     """
 
     def __init__(self, side: str, kind: str, size: int = 0, digest: bytes = b"", text: str = "") -> None:
         self.side, self.kind, self.size, self.digest, self.text = side, kind, size, digest, text
         self.written: float | None = None
+        self.place = ""
 
     def words(self) -> str:
         """One line for this side."""
-        if self.kind in ("text", "binary"):
-            when = (
-                "" if self.written is None else time.strftime(", written %Y-%m-%dT%H:%M:%SZ", time.gmtime(self.written))
-            )
-            return f"{self.side}: {self.size} bytes, SHA-256 {self.digest.hex() or 'unknown'}{when}"
-        return f"{self.side}: {self.text or self.kind}"
+        if self.kind not in ("text", "binary") and not self.digest:
+            return f"{self.side}: {self.text or self.kind}"
+        when = "" if self.written is None else time.strftime(", written %Y-%m-%dT%H:%M:%SZ", time.gmtime(self.written))
+        return f"{self.side}, {self.place}: {self.size} bytes, SHA-256 {self.digest.hex() or 'unknown'}{when}"
 
 
 class Shown:
@@ -45,6 +46,7 @@ def show(conflicts: ConflictStore, conflict: Conflict, store: "ObjectStore | Non
     """Both sides as far as they are on this machine; `store` is the desktop's, None where it is missing."""
     here = in_place(conflict) or "desktop"
     sides = {here: _current(conflict, here, store), OTHER[here]: _kept(conflicts, conflict, OTHER[here])}
+    sides[here].place, sides[OTHER[here]].place = IN_PLACE, KEPT if conflict.held else THERE
     desktop, device = sides["desktop"], sides["device"]
     lines = _difference(desktop, device) if desktop.kind == device.kind == "text" else []
     return Shown(conflict, desktop, device, lines)
@@ -64,16 +66,17 @@ def _current(conflict: Conflict, side: str, store: "ObjectStore | None") -> Side
         if not is_file(value):
             return Side(side, "directory")
         found = _file(side, size_of(value), store.digest(conflict.identity), store.open(conflict.identity))
-        age = store.age(stamp)
-        found.written = time.time() - age if age >= 0 else None
+        found.written = written_at(store, stamp)
         return found
     except StoreError as error:
         return Side(side, "unknown", text=error.text)
 
 
 def _kept(conflicts: ConflictStore, conflict: Conflict, side: str) -> Side:
-    """What the conflict store has."""
-    value = value_of(conflict, side) if conflict.held else None
+    """What the conflict store has; of what waits on the device, what is known of it."""
+    if not conflict.held:
+        return _waiting(conflict, side)
+    value = value_of(conflict, side)
     if value is None:
         return Side(side, "unknown", text="as it is there; it was not fetched")
     if conflict.unit:
@@ -83,9 +86,20 @@ def _kept(conflicts: ConflictStore, conflict: Conflict, side: str) -> Side:
     if not is_file(value):
         return Side(side, "directory" if value == DIRECTORY else "unknown")
     try:
-        return _file(side, size_of(value), digest_of(value), conflicts.contents.open(digest_of(value)))
+        found = _file(side, size_of(value), digest_of(value), conflicts.contents.open(digest_of(value)))
     except StoreError as error:
-        return Side(side, "unknown", text=error.text)
+        found = Side(side, "unknown", size_of(value), digest_of(value), error.text)
+    found.written = conflict.written if side == conflict.loser else conflict.displaced_written
+    return found
+
+
+def _waiting(conflict: Conflict, side: str) -> Side:
+    """What the last sync has told of the device's version."""
+    if conflict.kind == "update-delete":
+        return Side(side, "deleted")
+    found = Side(side, "unknown", conflict.size, conflict.digest, "as it is there; it was not fetched")
+    found.written = conflict.written
+    return found
 
 
 def _unit(side: str, value: bytes) -> Side:

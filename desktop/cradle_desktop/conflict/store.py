@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 # What `taken` says of a conflict whose content was evicted before anybody resolved it.
 DROPPED = "dropped"
 
-_LOSER = "partner, type, item, identity, unit, kind, winner, loser, value, digest, size"
-_COLUMNS = f"number, held, displaced, detected, resolved, taken, {_LOSER}"
-_STATE = 6  # columns before those of the loser
-_INSERT = f"INSERT INTO conflict (held, detected, {_LOSER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_LOSER = "partner, type, item, identity, unit, kind, winner, loser, value, digest, size, written"
+_COLUMNS = f"number, held, displaced, detected, resolved, taken, displaced_written, {_LOSER}"
+_STATE = 7  # columns before those of the loser
+_INSERT = f"INSERT INTO conflict (held, detected, {_LOSER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SETTLE = "UPDATE conflict SET resolved = ?, taken = ? WHERE number = ?"
 _SAME = (
     "SELECT number FROM conflict WHERE resolved IS NULL AND held = 1 AND item = ? AND partner = ? AND type = ? "
@@ -46,22 +46,23 @@ class Loser:
     kind               update-update, update-delete (deleted on the device), delete-update, collision
     winner, loser      "desktop" or "device"; "" where nothing was decided
     value              the unit's value that lost; b"" for a delete
-    digest, size       of the content, where there is one
+    digest, size       of the content, where there is one; of one that waits: the device's
+    written            when that was written, Unix seconds by its own side's clock; None: nobody can tell
     """
 
     def __init__(
         self, partner: str, type: str, item_id: bytes, identity: str, unit: int, kind: str, winner: str, loser: str,
-        value: bytes, digest: bytes = b"", size: int = 0,
+        value: bytes, digest: bytes = b"", size: int = 0, written: "int | None" = None,
     ) -> None:  # fmt: skip
         self.partner, self.type, self.item_id, self.identity = partner, type, item_id, identity
         self.unit, self.kind, self.winner, self.loser = unit, kind, winner, loser
-        self.value, self.digest, self.size = value, digest, size
+        self.value, self.digest, self.size, self.written = value, digest, size, written
 
-    def row(self) -> "tuple[str | bytes | int, ...]":
+    def row(self) -> "tuple[str | bytes | int | None, ...]":
         """The columns of `_LOSER`."""
         return (
             self.partner, self.type, self.item_id, self.identity, self.unit, self.kind, self.winner, self.loser,
-            self.value, self.digest, self.size,
+            self.value, self.digest, self.size, self.written,
         )  # fmt: skip
 
 
@@ -71,6 +72,7 @@ class Conflict(Loser):
     number     what the user calls it
     held       False: it waits, both versions are where they were
     displaced  the value that made way when it was resolved, b"" if there was none; None: nothing made way
+    displaced_written   when that was written, as `written`
     detected   Unix seconds
     resolved   Unix seconds, None while it waits for the user
     taken      "" or what was taken: desktop, device, both, dropped
@@ -84,6 +86,7 @@ class Conflict(Loser):
         self.detected: int = state[3]
         self.resolved: int | None = state[4]
         self.taken: str = state[5] or ""
+        self.displaced_written: int | None = state[6]
 
     def digests(self) -> "list[tuple[bytes, int]]":
         """(hash, size) of the contents that this conflict keeps."""
@@ -283,7 +286,10 @@ class ConflictStore:
             for one in self._select("partner = ? AND type = ? AND held = 0 AND resolved IS NULL", partner, type)
         }
         new = {(one.item_id, one.unit, one.kind): one for one in losers}
-        if old.keys() == new.keys():
+        edited: Losers = [
+            one for key, one in new.items() if key in old and (one.digest, one.size) != (old[key].digest, old[key].size)
+        ]
+        if old.keys() == new.keys() and not edited:
             return
         now = int(self._clock())
         with self._database.transaction() as connection:
@@ -292,6 +298,9 @@ class ConflictStore:
                     connection.execute("UPDATE conflict SET resolved = ? WHERE number = ?", (now, one.number))
                 elif key not in new:
                     connection.execute("DELETE FROM conflict WHERE number = ?", (one.number,))
+            for loser in edited:
+                row = loser.digest, loser.size, loser.written, old[loser.item_id, loser.unit, loser.kind].number
+                connection.execute("UPDATE conflict SET digest = ?, size = ?, written = ? WHERE number = ?", row)
             fresh = [(0, now, *loser.row()) for key, loser in new.items() if key not in old]
             connection.executemany(_INSERT, fresh)
 
@@ -300,10 +309,13 @@ class ConflictStore:
         with self._database.transaction() as connection:
             connection.execute("UPDATE conflict SET taken = ? WHERE number = ? AND held = 0", (take, number))
 
-    def displace(self, conflict: Conflict, side: str, value: bytes, content: "Reader | None") -> bytes:
+    def displace(
+        self, conflict: Conflict, side: str, value: bytes, content: "Reader | None", written: "int | None"
+    ) -> bytes:
         """Keep what a side has in place and what is about to make way for the other. Durable when this returns.
 
-        Returns the value, hashed. The content is closed. There is always room for it: it was the user's a moment ago.
+        written: when that was, Unix seconds. Returns the value, hashed. The content is closed. There is always room for
+        it: it was the user's a moment ago.
         """
         drafts = []
         if content is not None:
@@ -312,10 +324,12 @@ class ConflictStore:
         self.contents.keep(drafts)
         with self._database.transaction() as connection:
             if side == conflict.loser:
-                row = value, digest_of(value), size_of(value), conflict.number
-                connection.execute("UPDATE conflict SET value = ?, digest = ?, size = ? WHERE number = ?", row)
+                row = value, digest_of(value), size_of(value), written, conflict.number
+                set_loser = "UPDATE conflict SET value = ?, digest = ?, size = ?, written = ? WHERE number = ?"
+                connection.execute(set_loser, row)
             else:
-                connection.execute("UPDATE conflict SET displaced = ? WHERE number = ?", (value, conflict.number))
+                set_displaced = "UPDATE conflict SET displaced = ?, displaced_written = ? WHERE number = ?"
+                connection.execute(set_displaced, (value, written, conflict.number))
         return value
 
     def settle(self, number: int, take: str) -> None:

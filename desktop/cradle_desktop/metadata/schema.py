@@ -129,5 +129,31 @@ CREATE TABLE horizon (
     """
 ALTER TABLE enabled ADD COLUMN met BLOB NOT NULL DEFAULT x'';
 """,
+    """
+ALTER TABLE conflict ADD COLUMN written INTEGER;
+ALTER TABLE conflict ADD COLUMN displaced_written INTEGER;
+""",
+    """
+CREATE TABLE stream (
+    location TEXT NOT NULL,
+    id       BLOB NOT NULL,
+    device   BLOB NOT NULL,
+    first    INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    mark     INTEGER NOT NULL,
+    behind   INTEGER,
+    compared INTEGER,
+    PRIMARY KEY (location, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE stream_gap (
+    location TEXT NOT NULL,
+    id       BLOB NOT NULL,
+    row      INTEGER NOT NULL,
+    rows     INTEGER NOT NULL,
+    PRIMARY KEY (location, id, row),
+    FOREIGN KEY (location, id) REFERENCES stream ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+""",
 )
 VERSION = len(SCRIPTS)

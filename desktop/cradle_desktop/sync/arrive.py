@@ -7,6 +7,7 @@ range are committed in one step. A cut at any point leaves every object all-old 
 
 from collections.abc import Iterator
 
+from cradle_desktop.conflict.resolve import written_at
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.arrivals import needs_content
 from cradle_desktop.sync.displace import Displacing
@@ -75,6 +76,7 @@ class Arriving:
         steps = self.plan.steps + self.plan.tail
         self._respell(steps)
         self._intake = Intake(self.store, self.remote, self.meta.replicas, steps, self.result, self._progress)
+        self._device_wrote = self.remote.written([i for step in steps for lost in step.lost if (i := _there(lost))])
         self._meter.total_bytes = self._intake.begin()
         # Before it is real, nothing of the tail is learned; but what is in place already must be known here.
         self._unlearned = self._tail - {step.new.id for step in self.plan.steps}
@@ -285,8 +287,16 @@ class Arriving:
         return Loser(
             partner=self.plan.partner, type=self.store.type, item_id=lost.item_id, identity=lost.identity,
             unit=lost.unit, kind=lost.kind, winner=winner, loser=lost.side, value=lost.value,
-            digest=digest_of(lost.value), size=size_of(lost.value),
+            digest=digest_of(lost.value), size=size_of(lost.value), written=self._written(lost),
         )  # fmt: skip
+
+    def _written(self, lost: Lost) -> int | None:
+        """When this content was written, by its own side's clock; None: nobody can tell."""
+        if not is_file(lost.value):
+            return None
+        if isinstance(lost.held, str):
+            return written_at(self.store, self.store.stamp(lost.held))
+        return self._device_wrote.get(lost.held)
 
     def _skip(self, step: Step, error: StoreError) -> None:
         """Skip an item whole, and what is tied to it. What was kept of it was not displaced after all."""
@@ -366,6 +376,11 @@ class Arriving:
                 return
             unimply(self.meta, item)
             self._known_directories.discard(identity)
+
+
+def _there(lost: Lost) -> bytes:
+    """The id of the item whose content only the device has, b"" for anything else."""
+    return lost.held if isinstance(lost.held, bytes) and is_file(lost.value) else b""
 
 
 def _groups(steps: list[Step]) -> Iterator[list[Step]]:

@@ -225,7 +225,7 @@ class Job:
         self._remember(plan, planned.skipped | unsent)
         result.deviations = len(plan.deviations)
         waiting = plan.waiting + self._undone(planned)
-        conflicts.waiting(self.options.partner, self.store.type, [self._waiting(lost) for lost in waiting])
+        conflicts.waiting(self.options.partner, self.store.type, self._waiting(waiting, not observer.cancelled))
 
     def _note_left_out(self, plan: Plan, result: TypeResult) -> None:
         """What the plan leaves alone, on either side."""
@@ -333,13 +333,19 @@ class Job:
         if (plan.steps or plan.tail) and not observer.cancelled:
             self._split(plan, self._departures(self.meta, planned), planned.skipped)
 
-    def _waiting(self, lost: Lost) -> Loser:
-        """A conflict that was left as it is on both sides, for the list."""
-        return Loser(
-            partner=self.options.partner, type=self.store.type, item_id=lost.item_id, identity=lost.identity,
-            unit=lost.unit, kind=lost.kind, winner="", loser="", value=UNKNOWN, digest=digest_of(lost.value),
-            size=size_of(lost.value),
-        )  # fmt: skip
+    def _waiting(self, lost: list[Lost], asks: bool) -> list[Loser]:
+        """Conflicts that were left as they are on both sides, for the list. asks: is the device there to be asked?"""
+        shown = {i: change.values[0] for i, change in self.remote.shown.items() if change.values}
+        written = self.remote.written([one.item_id for one in lost]) if asks else {}
+        return [
+            Loser(
+                partner=self.options.partner, type=self.store.type, item_id=one.item_id, identity=one.identity,
+                unit=one.unit, kind=one.kind, winner="", loser="", value=UNKNOWN,
+                digest=digest_of(shown.get(one.item_id, UNKNOWN)), size=size_of(shown.get(one.item_id, UNKNOWN)),
+                written=written.get(one.item_id),
+            )
+            for one in lost
+        ]  # fmt: skip
 
 
 def tell_fitted(plan: Plan, skipped: set[bytes], observer: Observer) -> None:

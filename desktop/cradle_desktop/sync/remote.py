@@ -6,6 +6,7 @@ agent's. Requests are pipelined; what streams (contents) is handed over as views
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 
@@ -182,6 +183,12 @@ class RemoteReplica:
             pairs = zip(some, answers, strict=True)
             found.update((change.id, age) for change, age in pairs if age != c.AGE_UNKNOWN)
         return found
+
+    def written(self, ids: list[bytes]) -> dict[bytes, int]:
+        """{item id: when the content that the device has shown was written}, Unix seconds, as far as it can tell."""
+        changes = [self.shown[i] for i in ids if i in self.shown]
+        ages, now = self.ages(changes) if changes else {}, int(time.time())
+        return {i: now - age for i, age in ages.items()}
 
     def fetch(self, wanted: list[tuple[Change, int]]) -> Generator[Segment, None, None]:
         """The contents of the wanted changes, each from its offset on, back to back in that order."""

@@ -1,5 +1,6 @@
 """Taking back what lost, offline and both ways; names of kept copies; what is shown."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cradle_protocol.compat import sha256
 from cradle_protocol.errors import UNREADABLE
 from cradle_protocol.sync.values import DIRECTORY
 from cradle_testing.stores import MemoryStore
-from desktop.conflict.parts import DAY, add, conflict_store, loser
+from desktop.conflict.parts import DAY, add, conflict_store, loser, reader_of
 
 NAME = "notes/report.txt"
 DIGEST = sha256(b"device's").digest()
@@ -226,7 +227,33 @@ def test_what_is_no_text_is_shown_by_size_and_hash(conflicts: ConflictStore, sto
     assert conflict is not None
     shown = show(conflicts, conflict, store)
     assert shown.lines == [] and shown.device.kind == "binary" and shown.desktop.kind == "text"
-    assert shown.device.words() == f"device: 8 bytes, SHA-256 {sha256(BINARY).digest().hex()}"
+    assert shown.device.words() == f"device, kept: 8 bytes, SHA-256 {sha256(BINARY).digest().hex()}"
+
+
+def test_when_each_side_was_written_is_told_however_often_it_is_taken(
+    conflicts: ConflictStore, store: MemoryStore
+) -> None:
+    lost = loser(NAME, BINARY)
+    lost.written = 1_500_000_000
+    number = conflicts.add(lost, reader_of(BINARY))
+    store.write(NAME, b"\0ours")
+    store.advance(5000)
+
+    def told() -> "list[tuple[str, float | None]]":
+        conflict = conflicts.get(number)
+        assert conflict is not None
+        shown = show(conflicts, conflict, store)
+        return [(side.place, side.written) for side in (shown.desktop, shown.device)]
+
+    [(_, ours), theirs] = told()
+    assert ours is not None and abs(time.time() - 5000 - ours) < 60 and theirs == ("kept", 1_500_000_000)
+    resolve(conflicts, number, "device", store)
+    [(place, kept), (_, now)] = told()
+    assert place == "kept" and kept == pytest.approx(ours, abs=5) and now == pytest.approx(time.time(), abs=60)
+    store.advance(100)
+    resolve(conflicts, number, "desktop", store)
+    [_, (place, again)] = told()
+    assert place == "kept" and again == pytest.approx(time.time() - 100, abs=60)  # it was put there then
 
 
 def test_a_long_difference_is_cut(conflicts: ConflictStore, store: MemoryStore) -> None:
