@@ -83,17 +83,22 @@ def main(orders: socket.socket) -> int:
         order, streams, _, _ = socket.recv_fds(orders, ORDER, 3)
         if not order:
             return 0
+        ours, theirs = os.pipe()
         between = os.fork()
         if between == 0:
             break
         os.waitpid(between, 0)
-        for stream in streams:
-            os.close(stream)
-    # The process between ends at once: so the command becomes a child of the test run, its reaper (tests/conftest.py).
+        orders.send(os.read(ours, 20))
+        for descriptor in (*streams, ours, theirs):
+            os.close(descriptor)
+    # The process between ends at once, and before anybody hears of the command: so that is by then a child of the test
+    # run, its reaper (tests/conftest.py).
     command = os.fork()
     if command:
-        orders.send(b"%d" % command)
+        os.write(theirs, b"%d" % command)
         os._exit(0)
+    os.close(ours)
+    os.close(theirs)
     orders.close()
     return become(*json.loads(order), streams)
 
