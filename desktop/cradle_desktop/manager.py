@@ -362,7 +362,7 @@ class ServiceManager:
         if not chosen:
             names = ", ".join(one.type for one in partner.types) or "none"
             raise Usage(f"{type_name or 'nothing'} is not enabled with {partner.name}; enabled: {names}")
-        done = []
+        done: list[tuple[str, Undone | None]] = []
         contents = self.conflicts.contents
         for enabled in chosen:
             if is_stream(enabled.type):  # rows are only ever added

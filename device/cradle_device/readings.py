@@ -41,6 +41,8 @@ _LOOK = const(60000)
 class Readings:
     """A stream of rows. None of its methods waits, but for one write to flash where one is due. Not thread-safe.
 
+    next     number of the row that comes next
+    lost     rows that could not be kept since the start; their numbers are left out
     agent    whose desktops get the rows; polling it also flushes them when it is time
     bound    bytes of flash for all rows; segment: they are freed in pieces of so many
     seconds, size   flush when the oldest waiting row is so old, or so many bytes wait
@@ -68,11 +70,11 @@ class Readings:
         self._bytes = 0  # of them
         self._since = 0  # when the oldest of them came, or flash last failed
         self._stuck = False
-        self._next = self.segments.next
+        self.next = self.segments.next  # number of the next row
         self._era = self.segments.era + 1
         self._used = False  # this era has rows
         self._wall, self._ticks = clock(), system.now_ms()
-        self.lost = 0  # rows that could not be kept since the start; numbers of theirs are left out
+        self.lost = 0
         agent.streams[self.type] = self
         for kind, handler in stream_handlers.HANDLERS:
             agent.handlers[kind] = handler
@@ -91,8 +93,8 @@ class Readings:
         if len(data) > ROW_MOST:
             raise LocalError(LIMIT, "a row of %d bytes is longer than %d" % (len(data), ROW_MOST))
         now = self._look()
-        number = self._next
-        self._next = number + 1
+        number = self.next
+        self.next = number + 1
         if self._bytes + len(data) > _WAITING:
             self.flush()
         if self._bytes + len(data) > _WAITING:

@@ -8,7 +8,7 @@ from cradle_desktop.commands.report import differing
 from cradle_desktop.errors import UserError
 from cradle_desktop.manager import NOTHING_PAIRED, ServiceManager
 from cradle_desktop.output import VERBOSE, Output
-from cradle_desktop.partnership.registry import Partnership
+from cradle_desktop.partnership.registry import EnabledType, Partnership
 
 SCHEMA = 1
 # A partner in the local network answers in milliseconds; one that takes longer is not in sight.
@@ -90,18 +90,24 @@ def described(manager: ServiceManager, partner: Partnership) -> "dict[str, Any]"
         "address": partner.address,
         "last_sync": None if partner.last_sync is None else stamp(partner.last_sync),
         "conflicts_waiting": manager.waiting(partner.name),
-        "types": [
-            {
-                "type": one.type,
-                "store": one.location,
-                "policy": one.policy,
-                "direction": one.direction,
-                "objects": manager.objects(one),
-                "deviations": one.deviations,
-            }
-            for one in partner.types
-        ],
+        "types": [described_type(manager, partner, one) for one in partner.types],
     }
+
+
+def described_type(manager: ServiceManager, partner: Partnership, one: EnabledType) -> "dict[str, Any]":
+    """One enabled type as the document has it; of a stream the objects are its rows."""
+    found = {
+        "type": one.type,
+        "store": one.location,
+        "policy": one.policy,
+        "direction": one.direction,
+        "objects": manager.objects(one),
+        "deviations": one.deviations,
+    }
+    stream = manager.stream(partner, one)
+    if stream is not None:
+        found |= {"objects": stream.rows, "lost": stream.lost, "clock_behind_s": stream.behind_s}
+    return found
 
 
 def show(one: "dict[str, Any]", output: Output) -> None:
@@ -111,6 +117,10 @@ def show(one: "dict[str, Any]", output: Output) -> None:
     conflicts = f", {waiting} conflict{'s' if waiting != 1 else ''} waiting" if waiting else ""
     output.data(f"{one['name']}  {one['address']}  {when}{conflicts}")
     for kind in one["types"]:
+        if "lost" in kind:
+            lost = f", {kind['lost']} lost: the device had no room for them any more" if kind["lost"] else ""
+            output.data(f"  {kind['type']}  {kind['objects']} rows in {kind['store']}{lost}")
+            continue
         output.data(
             f"  {kind['type']}  {kind['objects']} object{'s' if kind['objects'] != 1 else ''} in {kind['store']}, "
             f"policy {kind['policy']}, direction {kind['direction']}"

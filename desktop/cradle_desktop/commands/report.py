@@ -19,6 +19,8 @@ def summary(report: Report) -> list[str]:
     for one in report.types:
         lines.append(f"{report.partner} {one.type}: {_moved(one)}")
         lines += [f"  skipped {item}: {reason}" for item, reason in one.skipped]
+        lines += [f"  {gap_text(*gap)}" for gap in one.gaps]
+        lines += [f"  {remark}" for remark in one.remarks]
         if one.deviations:
             lines.append(f"  {differing(one.deviations)}: cradle diff shows them, cradle sync --revert drops them")
     waiting = report.conflicts_waiting
@@ -31,6 +33,13 @@ def summary(report: Report) -> list[str]:
 def differing(count: int) -> str:
     """What the receiving side changed by itself."""
     return "1 own change on the receiving side" if count == 1 else f"{count} own changes on the receiving side"
+
+
+def gap_text(first: int, rows: int) -> str:
+    """Rows of a stream that never arrived."""
+    if rows == 1:
+        return f"row {first} is lost: the device had no room for it any more when it was fetched"
+    return f"rows {first} to {first + rows - 1} are lost ({rows}): the device had no room for them any more"
 
 
 def _moved(one: "TypeResult") -> str:

@@ -12,6 +12,7 @@ from cradle_desktop.opening import Ears
 from cradle_desktop.output import Output
 from cradle_desktop.partnership.registry import Partnership
 from cradle_desktop.progress import Display
+from cradle_desktop.streams.opened import is_stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def show(report: Report, output: Output) -> None:
                     "bytes_sent": one.bytes_sent,
                     "bytes_received": one.bytes_received,
                     "resumed_bytes": one.resumed_bytes,
+                    **({"lost": sum(rows for _, rows in one.gaps)} if is_stream(one.type) else {}),
                 }
                 for one in report.types
             ],

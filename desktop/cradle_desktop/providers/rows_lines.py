@@ -1,6 +1,7 @@
 """Rows in a text file, one a line, in CSV or JSON Lines. A line names its stream and row: the file says how far it is.
 
-A batch is appended and flushed. What a killed process left of a last line is cut off; the row comes again.
+A batch is appended and flushed. What a killed process left of a last line is cut off before the next batch, and the row
+comes again. Opening and asking write nothing.
 """
 
 import csv
@@ -36,7 +37,7 @@ class LineRows(RowStore):
             self._open()
             try:
                 self._check()
-                self._mend()
+                self._size = self._whole()
             except BaseException:
                 self._file.close()
                 raise
@@ -56,6 +57,7 @@ class LineRows(RowStore):
 
     def add(self, batch: Batch) -> None:
         with _sentences():
+            self._mend()
             data = self._text(batch).encode()
             begun = self._file.seek(0, 2)
             try:
@@ -63,6 +65,7 @@ class LineRows(RowStore):
             except OSError:
                 self._file.truncate(begun)
                 raise
+            self._size = begun + len(data)
 
     # -- what a format says
 
@@ -93,27 +96,37 @@ class LineRows(RowStore):
             view = view[self._file.write(view) :]
         os.fsync(self._file.fileno())
 
-    def _mend(self) -> None:
-        """A last line without its end is cut off if it is ours, but not if it was safe and an editor took its end."""
-        size = self._file.seek(0, 2)
-        tail = next(self._lines_backwards(), b"")
-        if not size or not tail or self._ends():
-            return
+    def _whole(self) -> int:
+        """Size of the file without a last line that was cut off.
+
+        A last line without its end is one, if it is ours; but not if it was safe before and an editor took its end.
+        """
+        self._size = size = self._file.seek(0, 2)
+        if self._ends():
+            return size
+        tail = next(self._lines_backwards())
         place = self._place(tail)
         safe = place is not None and self._known.get(place[0], 0) >= place[1]
-        if self._ours(tail) and not safe:
-            self._file.truncate(size - len(tail))
-        else:
+        return size - len(tail) if self._ours(tail) and not safe else size
+
+    def _mend(self) -> None:
+        """Begin with a new line."""
+        if self._file.seek(0, 2) > self._size:
+            self._file.truncate(self._size)
+        if not self._ends():
             self._file.seek(0, 2)
             self._write(b"\n")
 
     def _ends(self) -> bool:
+        """Is the file empty, or does it end with a line end?"""
+        if not self._file.seek(0, 2):
+            return True
         self._file.seek(-1, 2)
         return self._file.read(1) == b"\n"
 
     def _lines_backwards(self) -> "Iterator[bytes]":
-        """The lines without their ends, the last one first."""
-        at = self._file.seek(0, 2)
+        """The whole lines without their ends, the last one first."""
+        at = self._size
         rest, first = b"", True
         while at:
             size = min(_BLOCK, at)
@@ -228,7 +241,7 @@ class CsvRows(LineRows):
             raise
         self._file.close()
         self._open()
-        self._header = header
+        self._header, self._size = header, self._file.seek(0, 2)
 
     def _place(self, line: bytes) -> "tuple[str, int] | None":
         try:
