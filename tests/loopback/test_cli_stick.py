@@ -5,13 +5,15 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from cradle_testing.trees import read_tree, write_tree
-from loopback.rig import LONG, ROOT, UNDER_WAY, Desktop, Result, Running, wait_until
+from loopback.rig import LONG, ROOT, UNDER_WAY, Desktop, Result, Running, command, environment, wait_until
 
 OWN = ".cradle"
 SET_BACK = "was set back to an earlier state"
@@ -97,6 +99,7 @@ def test_what_travels_with_it_is_one_file(one: Holder, two: Holder, stick: Path)
     assert (stick / OWN / "lock").stat().st_size == 0 and (stick / OWN / "store").stat().st_size == 16
 
 
+@pytest.mark.slow
 def test_a_conflict_over_a_stick(one: Holder, two: Holder) -> None:
     """Both desktops edited: the same version wins everywhere, the other is kept and counted where it lost."""
     write_tree(one.left, {"a": b"0"})
@@ -136,6 +139,7 @@ def test_diff_changes_nothing_on_the_stick(one: Holder, stick: Path) -> None:
     assert {path: path.read_bytes() for path in stick.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_undo_after_a_sync_with_a_stick(one: Holder, two: Holder) -> None:
     write_tree(one.left, {"a": b"1"})
     one.sync()
@@ -238,6 +242,22 @@ def test_a_stick_may_not_lead_elsewhere(tmp_path: Path, desktop: Desktop, stick:
     assert secret.read_bytes() == b"not to be touched"
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to be another user as well")
+def test_a_stick_of_another_user() -> None:
+    """On a disk that keeps owners: said, and not taken for a stick that is away, or for a disk that is read-only."""
+    with TemporaryDirectory() as folder:  # pytest's own are closed to others
+        stick, other = Path(folder, "stick"), Path(folder, "other")
+        for path in (stick, other):
+            path.mkdir()
+        for path in (Path(folder), stick, other):
+            path.chmod(0o777)
+        Desktop(Path(folder, "home")).run("pair", str(stick))
+        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command("pair", str(stick))]
+        done = subprocess.run(words, env=environment(other), cwd=other, capture_output=True, text=True, check=False)
+        result = Result(done.returncode, done.stdout, done.stderr)
+    assert result.code == 1 and "belongs to another user" in result.err and result.err.count("\n") == 1, result
+
+
 # -- one at a time
 
 
@@ -302,6 +322,7 @@ def test_a_stick_that_is_pulled(one: Holder) -> None:
     assert read_tree(one.stick) == one.tree()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_stick_is_written(one: Holder) -> None:
     """It is one process, so what stops the desktop stops the agent as well; neither leaves half a thing."""
     write_large(one)

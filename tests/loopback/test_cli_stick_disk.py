@@ -89,6 +89,7 @@ def test_mounted_at_another_place(disk: Disk, desktop: Desktop) -> None:
     assert str(disk.place) in desktop.run("status", "stick").out
 
 
+@pytest.mark.slow
 def test_a_folder_on_a_disk_mounted_at_another_place(tmp_path: Path, desktop: Desktop) -> None:
     stick = Disk(tmp_path / "image", tmp_path / "media" / "STICK")
     stick.shell(desktop, f"mkdir -p {stick.place}/deep/folder")
@@ -111,6 +112,7 @@ def test_a_read_only_stick(disk: Disk, desktop: Desktop) -> None:
     assert "1 created" in disk.cradle(desktop, "sync", "stick").out
 
 
+@pytest.mark.slow
 def test_a_full_stick(disk: Disk, desktop: Desktop) -> None:
     """What does not fit is skipped by name, the rest goes; it comes when there is room."""
     write_tree(desktop.home / "left", {"big": os.urandom(2 * SIZE), "small": b"4"})
@@ -126,6 +128,7 @@ def test_a_full_stick(disk: Disk, desktop: Desktop) -> None:
     assert found == "edited542" and "ballast" not in read_tree(desktop.home / "left")
 
 
+@pytest.mark.slow
 def test_an_image_that_is_put_back(disk: Disk, desktop: Desktop) -> None:
     """The whole disk is as it was, to the block: said, and every edit is there."""
     backup = disk.image.with_name("backup")

@@ -101,6 +101,7 @@ def test_over_fat_from_one_desktop_to_another(tmp_path: Path, stick: FatStick, d
         assert "nothing to transfer" in stick.cradle(one, "sync", "stick").out
 
 
+@pytest.mark.slow
 def test_edits_that_coarse_times_do_not_show(stick: FatStick, desktop: Desktop, left: Path) -> None:
     """Two of one length within the two seconds that FAT takes for one."""
     write_tree(left, {"a": b"0"})
@@ -114,6 +115,7 @@ def test_edits_that_coarse_times_do_not_show(stick: FatStick, desktop: Desktop, 
     assert stick.shell("cat a") == "4"
 
 
+@pytest.mark.slow
 def test_renamed_and_deleted_on_fat(stick: FatStick, desktop: Desktop, left: Path) -> None:
     """It has no lasting inode numbers: a rename is found by content, also of a folder, and of capitals alone."""
     write_tree(left, {"d/one": b"1" * 5000, "d/two": b"2" * 5000, "readme": b"r", "gone": b"g"})
@@ -130,6 +132,7 @@ def test_renamed_and_deleted_on_fat(stick: FatStick, desktop: Desktop, left: Pat
     assert "nothing to transfer" in stick.cradle(desktop, "sync", "stick").out
 
 
+@pytest.mark.slow
 def test_names_that_fat_has_not(stick: FatStick, desktop: Desktop, left: Path) -> None:
     """They stay on the desktop, or are there under another name, each with its reason; the rest goes, none is lost."""
     names = {"a:b": b"1", "what?": b"2", "star*": b"3", "dots...": b"4", "good": b"5", "Case": b"6", "case": b"7"}
@@ -144,6 +147,7 @@ def test_names_that_fat_has_not(stick: FatStick, desktop: Desktop, left: Path) -
     assert set(names.values()) <= set(read_tree(left).values())
 
 
+@pytest.mark.slow
 def test_a_full_fat(stick: FatStick, desktop: Desktop, left: Path) -> None:
     write_tree(left, {"big": bytes(SIZE + 1), "small": b"s"})
     result = stick.cradle(desktop, "sync", "stick", expect=5)

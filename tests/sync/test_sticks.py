@@ -15,7 +15,7 @@ STAR = (("D1", "S1"), ("D2", "S1"), ("D3", "S1"), ("D3", "R1"))
 SHAPES = {"chain": CHAIN, "ring": RING, "star": STAR}
 # Steps of a random world, and the share of them that are edits.
 STEPS, EDITS = 24, 0.6
-SHORT, LONG = 4, 60  # seeds
+SHORT, LONG = 1, 60  # seeds
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -15,7 +15,7 @@ from cradle_desktop.boundary import sentences
 from cradle_desktop.errors import NoDevice, PortHeld, UserError
 from cradle_desktop.providers.files import FilesStore
 from cradle_desktop.stick.hardware import copied, joined, marks
-from cradle_desktop.stick.place import absent, device_id, store_id_in
+from cradle_desktop.stick.place import NOT_OURS, absent, device_id, forbidden, store_id_in
 from cradle_desktop.version import VERSION
 from cradle_device.agent import HOST, Agent
 from cradle_device.host import HostMetadata
@@ -69,6 +69,8 @@ def make_stick(folder: str) -> None:
         raise NoDevice(f"{folder} is no folder that is there: plug the stick in, or mount it, then try again")
     if os.path.islink(os.path.join(folder, OWN_FOLDER)):
         raise UserError(f"{folder}/{OWN_FOLDER} is a link, which no stick of ours has; remove it, then try again")
+    if forbidden(folder):
+        raise UserError(f"{folder} cannot be used: {NOT_OURS}")
     with sentences(folder):
         try:
             FilesStore.create(folder).close()
@@ -107,6 +109,8 @@ def _refused(error: "LocalError | OSError", folder: str, name: str) -> UserError
         if error.code == BUSY:
             return PortHeld(f"another cradle is at work on {name} ({folder}); wait until it is done, or end it")
         return UserError(f"{name} ({folder}) cannot be used: {error.text}")
+    if forbidden(folder):
+        return UserError(f"{folder} cannot be used: {NOT_OURS}")
     if error.errno in _READ_ONLY:
         return read_only(folder)
     if error.errno in _GONE:

@@ -15,6 +15,10 @@ MOUNTS = "/proc/self/mountinfo"
 # Its name in a stick's own folder, and its size in bytes: the store id of `FilesStore`.
 _ID_FILE, _ID_SIZE = "store", 16
 _DEVICE_ID_SIZE = 16
+NOT_OURS = (
+    "what lies on it belongs to another user: on a disk that keeps owners they are numbers, and your number may be "
+    "another one on each machine; make it yours with 'sudo chown -R $USER FOLDER', or format the stick with exFAT"
+)
 _OCTAL = re.compile(r"\\([0-7]{3})")  # how the mount table writes spaces
 
 
@@ -60,12 +64,27 @@ def find(recorded: str, device: bytes, name: str, mounts: "Iterable[str] | None"
 
 def absent(recorded: str, name: str) -> str:
     """Why there is no stick where it was."""
+    if forbidden(recorded):
+        return f"{name} is at {recorded}, but {NOT_OURS}"
     other = id_at(recorded)
     why = f"{recorded} holds another stick" if other else f"there is nothing of it at {recorded}"
     return (
         f"{name} is not here ({why}): plug it in, or mount it, then try again; if its folder was moved, 'cradle pair "
         "FOLDER' knows it by its id"
     )
+
+
+def forbidden(folder: str) -> bool:
+    """Is it a stick, or may be one, into whose own folder this user may not look?"""
+    own = os.path.join(folder, OWN_FOLDER)
+    try:
+        return not os.access(own, os.R_OK | os.W_OK | os.X_OK) and os.path.isdir(own) and not _read_only(own)
+    except OSError:
+        return False
+
+
+def _read_only(folder: str) -> bool:
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def places(recorded: str, mounts: "Iterable[str]") -> Iterator[str]:
