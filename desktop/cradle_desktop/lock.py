@@ -23,13 +23,23 @@ class Locked(Exception):
 
 
 @contextmanager
-def replica_lock(location: str, object_type: str) -> "Iterator[None]":
-    """Hold the replica (store location and object type) while the block runs. Raises Locked at once if it is held."""
+def replica_lock(location: str, object_type: str, look: bool = False) -> "Iterator[None]":
+    """Hold the replica (store location and object type) while the block runs. Raises Locked at once if it is held.
+
+    look: who only looks writes nothing, not even who holds it; where nobody ever synced there is nothing to hold.
+    """
     import fcntl  # POSIX only
 
     name = sha256(f"{location}\0{object_type}".encode()).hexdigest()[:_NAME_SIZE]
-    path = os.path.join(private_folder(locks_folder()), name)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+    path = os.path.join(locks_folder() if look else private_folder(locks_folder()), name)
+    try:
+        how = os.O_RDONLY if look else os.O_RDWR | os.O_CREAT
+        fd = os.open(path, how | os.O_CLOEXEC, PRIVATE_FILE)
+    except FileNotFoundError:
+        if not look:
+            raise
+        yield
+        return
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,8 +50,14 @@ def replica_lock(location: str, object_type: str) -> "Iterator[None]":
                 f"{object_type.capitalize()} in {location} are being synced by another cradle ({who}); "
                 "wait until it is done, or end it."
             ) from None
+        if look:
+            yield
+            return
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            os.ftruncate(fd, 0)  # who only looks is not taken for this one
     finally:
         os.close(fd)  # lets go of the lock

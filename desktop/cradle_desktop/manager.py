@@ -144,8 +144,8 @@ class ServiceManager:
         with sentences():
             return unpair(self.registry, partner, forget)
 
-    def connect(self, partner: Partnership) -> Connection:
-        """A proven connection to a partner."""
+    def connect(self, partner: Partnership, look: bool = False) -> Connection:
+        """A proven connection to a partner. look: nothing is noted of it."""
         with sentences():
             address = whereabouts(partner.address, partner.device_id, partner.name)
             try:
@@ -156,7 +156,7 @@ class ServiceManager:
             except NoDevice as error:
                 raise NoDevice(error.text + elsewhere(partner.name, partner.address)) from error
             peer = connection.peer
-            if (address, peer.name, peer.agent) != (partner.address, partner.device_name, partner.agent):
+            if not look and (address, peer.name, peer.agent) != (partner.address, partner.device_name, partner.agent):
                 self.registry.met(partner.name, address, peer.name, peer.agent)
         return connection
 
@@ -381,7 +381,7 @@ class ServiceManager:
 
         plans = []
         _check_revert(partner, revert)
-        with self._open(partner, look=True) as types, self.connect(partner) as connection:
+        with self._open(partner, look=True) as types, self.connect(partner, look=True) as connection:
             for one in types:
                 with sentences(one.enabled.location):
                     if isinstance(one, OpenStream):
@@ -411,7 +411,7 @@ class ServiceManager:
     def _open_type(self, stack: ExitStack, enabled: EnabledType, look: bool = False) -> OpenType:
         """`look`: nothing is written, not even that the store was seen."""
         with sentences(f"the store {enabled.location}"):
-            stack.enter_context(replica_lock(enabled.location, enabled.type))
+            stack.enter_context(replica_lock(enabled.location, enabled.type, look))
             try:
                 store = open_store(enabled.type, enabled.location)
             except UnknownType as error:

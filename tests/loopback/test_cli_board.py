@@ -10,6 +10,7 @@ import pytest
 
 from cradle_hardware.emulated import EmulatedLine, Line
 from loopback.rig import Agent, Desktop, Pair
+from loopback.test_cli_preview import look_then_sync
 from micropython.dual import ROOT, need
 
 pytestmark = [pytest.mark.micropython, pytest.mark.timeout(240)]
@@ -79,6 +80,11 @@ def test_a_tree_over_the_line(porch: Pair) -> None:
 def test_a_tree_over_tcp(porch: Pair) -> None:
     over_tcp(porch)
     both_ways(porch, 60, 20_000)
+
+
+def test_looking_at_a_board_touches_nothing(porch: Pair) -> None:
+    over_tcp(porch)
+    look_then_sync(porch)
 
 
 @pytest.mark.slow
