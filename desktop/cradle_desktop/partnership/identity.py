@@ -31,10 +31,3 @@ def _read(database: Database) -> "Identity | None":
     with database.sentences():
         row = database.connection.execute("SELECT id, name FROM identity").fetchone()
     return None if row is None else Identity(*row)
-
-
-def rename_desktop(database: Database, name: str) -> None:
-    """Change the name that devices show; they learn it at the next session."""
-    own_identity(database)
-    with database.transaction() as connection:
-        connection.execute("UPDATE identity SET name = ?", (name,))

@@ -102,7 +102,6 @@ class LinkMachine:
         self._serial = 0  # of the next supervisory poll
         self._unnumbered = 0  # control octet of a U frame to send, 0 for none
         self._unnumbered_tag = 0
-        self._said_text = b""  # console text to send
         self._owed = -1  # checkpoint octet of the poll to answer
         self._want_poll = False
         self._said = 0  # N(R) last sent
@@ -129,10 +128,6 @@ class LinkMachine:
     def sent(self) -> bool:
         """Has the peer acknowledged all that was given to `send`?"""
         return self._outgoing.idle()
-
-    def send_text(self, text: bytes) -> None:
-        """Queue text for the peer's console, beside the data and without a promise: one frame, the newest wins."""
-        self._said_text = text[: min(self._config.max_info, self._theirs.max_info)]
 
     def set_busy(self, busy: bool, now_ms: int) -> None:
         """Ask the peer for silence, or end it. Before falling deaf, go on until `drained`."""
@@ -394,8 +389,6 @@ class LinkMachine:
             return self._answer_frame()
         if self._want_poll:
             return self._poll_frame()
-        if self._said_text:
-            return self._text_frame()
         return self._traffic_frame()
 
     def _reject_frame(self) -> "Bytes":
@@ -422,11 +415,6 @@ class LinkMachine:
         self._head[1], self._head[2] = self._unnumbered_tag, control
         info = self._mine.to_bytes() if control in (c.SABME, c.UA) and self.state != s.DOWN else None
         return self._out[: self._framer.frame(self._short_head, info, self._out)]
-
-    def _text_frame(self) -> "Bytes":
-        text, self._said_text = self._said_text, b""
-        self._head[1], self._head[2] = self._tag, c.UI
-        return self._out[: self._framer.frame(self._short_head, text, self._out)]
 
     def _supervisory(self, control: int, final: int, info: "Bytes | None") -> "Bytes":
         if self.busy and control == c.RR:

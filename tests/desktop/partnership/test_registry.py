@@ -13,7 +13,7 @@ from cradle_desktop.lock import Locked, replica_lock
 from cradle_desktop.metadata.database import Database
 from cradle_desktop.metadata.interface import StateError
 from cradle_desktop.metadata.sqlite import SqliteStore
-from cradle_desktop.partnership.identity import own_identity, rename_desktop
+from cradle_desktop.partnership.identity import own_identity
 from cradle_desktop.partnership.registry import NAME_LIMIT, Registry, tidy_name
 
 KEY, KEY2 = b"k" * 32, b"K" * 32
@@ -40,8 +40,6 @@ def test_the_identity_is_made_once(database: Database) -> None:
     first = own_identity(database)
     again = own_identity(config.open_state())
     assert len(first.id) == 16 and (first.id, first.name) == (again.id, again.name) and first.name
-    rename_desktop(database, "study")
-    assert (own_identity(database).id, own_identity(database).name) == (first.id, "study")
 
 
 def test_a_pairing_is_remembered(registry: Registry) -> None:
@@ -180,3 +178,17 @@ def test_a_lock_is_free_again_after_an_error(home: Path) -> None:
         raise ValueError("x")
     with replica_lock("/folder", "files"), pytest.raises(Locked), replica_lock("/folder", "files"):
         pass
+
+
+def test_who_only_looks_holds_the_replica_and_writes_nothing(home: Path) -> None:
+    with replica_lock("/folder", "files", look=True):
+        assert not (home / "locks").exists()  # nobody ever synced
+    with replica_lock("/folder", "files"):
+        [path] = (home / "locks").iterdir()
+        assert path.read_bytes() == str(os.getpid()).encode()
+        with pytest.raises(Locked, match=f"process {os.getpid()}"), replica_lock("/folder", "files", look=True):
+            pass
+    with replica_lock("/folder", "files", look=True):
+        assert path.read_bytes() == b""
+        with pytest.raises(Locked, match="another process"), replica_lock("/folder", "files"):
+            pass
