@@ -8,7 +8,7 @@ import pytest
 from cradle_desktop.capture import Capture, CaptureError, read_capture
 from cradle_desktop.inspect import decode_capture, describe_frame
 from cradle_protocol.wire import constants as c
-from cradle_protocol.wire.messages import records
+from cradle_protocol.wire.messages import records, stream
 from cradle_protocol.wire.messages.session import Error
 from cradle_protocol.wire.parameters import LinkConfig
 from cradle_protocol.wire.stream import message_header
@@ -42,6 +42,23 @@ def test_stream(tmp_path: Path) -> None:
     assert lines[2].startswith("<-  HELLO_REPLY #1") and "name='board'" in lines[2]
     assert lines[3].startswith("<-  PAIR_DONE #2 mac=")
     assert not [line for line in lines if KEY.hex() in line]
+
+
+def test_rows_of_a_stream(tmp_path: Path) -> None:
+    rows = stream.gap_element(0, 3) + stream.mark_element(3, 1, None) + stream.row_element(946684800000, b"{}")
+    with open(tmp_path / "trace", "wb") as file:
+        capture = Capture(file, False, lambda: 0)
+        capture.received(message(c.STREAM_ROWS, rows, 9, True) + message(c.STREAM_ROWS, b"\x09", 9, True))
+        capture.received(message(c.STREAM_END, stream.StreamEnd(4, 4).to_bytes(), 9))
+    assert lines_of(tmp_path / "trace") == [
+        f"<-  STREAM_ROWS #9 part {len(rows)} bytes",
+        "<-    GAP first=0 rows=3",
+        "<-    MARK row=3 era=1 known=0 device=0 true=0",
+        "<-    ROW time=946684800000 data=7b7d",
+        "<-  STREAM_ROWS #9 part 1 bytes",
+        "<-    broken element: 09",
+        "<-  STREAM_END #9 next=4 end=4",
+    ]
 
 
 def test_serial_line(tmp_path: Path) -> None:

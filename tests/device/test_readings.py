@@ -69,8 +69,7 @@ def test_rows_survive_a_restart_and_numbers_go_on():
     agent.close()
 
 
-def test_two_desktops_have_each_row_once_and_segments_go_when_both_have_them():
-    """CE-20."""
+def test_ce20_two_desktops_have_each_row_once_and_segments_go_when_both_have_them():
     agent, readings = recorder("two", segment=1024, bound=1 << 20)
     one, two = Far(), Far(OTHER)
     one.fetch(agent)

@@ -151,8 +151,8 @@ def test_what_a_sync_says_before_and_after(tmp_path: Path, desktop: Desktop) -> 
         assert "STREAM_OPEN #" in lines and "type='readings'" in lines and "STREAM_OPEN_REPLY #" in lines
 
 
-def test_two_desktops_and_high_water(tmp_path: Path) -> None:
-    """CE-20: each desktop has each row once; what one of them was too late for is a counted gap, for that one alone."""
+def test_ce20_two_desktops_and_high_water(tmp_path: Path) -> None:
+    """Each desktop has each row once; what one of them was too late for is a counted gap, for that one alone."""
     one, two = Desktop(tmp_path / "one"), Desktop(tmp_path / "two")
     with logging(tmp_path, every=10, bound=16384, rows=600) as (agent, wire):
         first, second = meet(one, wire, "rows.db"), meet(two, wire, "rows.jsonl")
