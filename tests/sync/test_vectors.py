@@ -1,11 +1,13 @@
-"""Numbered vectors and traces that need faults or limits: TV-06, TV-08, CE-04, CE-09, CE-11, CE-14 and CE-18."""
+"""Numbered vectors and traces that need faults, limits or policies; TV-13, the random worlds, among them."""
 
 from pathlib import Path
 
 import pytest
 
 from cradle_protocol.errors import NO_ROOM
+from cradle_testing.sim import check_seed
 from cradle_testing.worlds import PowerCut, World
+from sync.test_policies import Merging
 
 SET_BACK = (
     "was set back to an earlier state, perhaps from a backup: it goes on as a new replica, and what it has missed is "
@@ -60,6 +62,12 @@ def test_ce04_a_tick_is_not_used_twice(tmp_path: Path) -> None:
     w.sync("D1", "R1")
     assert w["D1"].store.tree() == {"f": b"first", "g": b"second"}
     w.settle_and_check()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_tv13_random_worlds(seed: int) -> None:
+    """What the simulation runs by the thousand on metadata in memory, on every kind: all replicas end equal."""
+    assert check_seed(seed) == ""
 
 
 @pytest.mark.parametrize("side", ["D1", "R1"])
@@ -172,6 +180,43 @@ def test_ce18_a_conflict_store_that_is_full(tmp_path: Path) -> None:
     assert w["D1"].store.read("f") == b"edited on D1" and w["R1"].store.read("f") == b"edited on R1"
     w.desks["D1"].conflicts.limit = 1000
     assert w.sync("D1", "R1").conflicts == 1
+    w.settle_and_check()
+
+
+NOTE = b"milk\nbread\neggs\nrice\napples\n"
+SETTINGS = b"[display]\ncolour = red\n\n[alarm]\nhour = 7\n\n[network]\nname = home\n"
+
+
+def test_ce19_merge_against_the_last_common_content(tmp_path: Path) -> None:
+    """Other lines of a note, other keys of settings: one text of both, and another desktop goes on from it."""
+    merging = Merging(tmp_path, desktops=("D1", "D2"))
+    w = merging.world
+    w["D1"].store.write("note", NOTE)
+    w["D1"].store.write("settings", SETTINGS)
+    for desktop in ("D1", "D2"):
+        merging.sync(desktop)
+    for path, ours, theirs in (
+        ("note", NOTE.replace(b"milk", b"oat milk"), NOTE.replace(b"apples", b"pears")),
+        ("settings", SETTINGS.replace(b"red", b"blue"), SETTINGS.replace(b"home", b"work")),
+    ):
+        w["D1"].store.write(path, ours)
+        w["R1"].store.write(path, theirs)
+    w.advance()
+    assert merging.sync().conflicts == 0
+    both = {
+        "note": NOTE.replace(b"milk", b"oat milk").replace(b"apples", b"pears"),
+        "settings": SETTINGS.replace(b"red", b"blue").replace(b"home", b"work"),
+    }
+    assert w["D1"].store.tree() == w["R1"].store.tree() == both
+    merging.sync("D2")
+    again = both["note"].replace(b"eggs", b"six eggs")
+    w["D2"].store.write("note", again)
+    w["R1"].store.write("note", both["note"].replace(b"oat", b"soy"))
+    w.advance()
+    assert merging.sync("D2").conflicts == 0
+    merging.sync("D1")
+    assert w["D1"].store.read("note") == w["D2"].store.read("note") == again.replace(b"oat", b"soy")
+    assert w.losers() == []
     w.settle_and_check()
 
 
