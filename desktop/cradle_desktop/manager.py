@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property, partial
 
+from cradle_desktop.apart import check_apart, check_free
 from cradle_desktop.boundary import sentences
 from cradle_desktop.config import default_store, nested, open_state, store_location
 from cradle_desktop.connection import Connection
@@ -56,10 +57,10 @@ class Report:
 
 
 class OpenType:
-    """An enabled type, locked and open."""
+    """An enabled type, locked and open. replaced: it is another store than the one that was synced before."""
 
-    def __init__(self, enabled: EnabledType, store: ObjectStore, meta: Metadata) -> None:
-        self.enabled, self.store, self.meta = enabled, store, meta
+    def __init__(self, enabled: EnabledType, store: ObjectStore, meta: Metadata, replaced: bool) -> None:
+        self.enabled, self.store, self.meta, self.replaced = enabled, store, meta, replaced
 
 
 class ServiceManager:
@@ -174,6 +175,7 @@ class ServiceManager:
                 "name a folder of this desktop's own with --store"
             )
         with sentences(location):
+            check_free(location, {enabled.location for one in self.registry.all() for enabled in one.types})
             if is_stream(type_name):
                 create(location, direction)
                 return self.registry.enable(partner.name, type_name, location, POLICY, DIRECTION)
@@ -297,6 +299,11 @@ class ServiceManager:
                         results.append(one.sync(connection, observer))
                     continue
                 options = self._options(partner, one, max_delete, revert)
+                if one.replaced:
+                    observer.note(
+                        f"{one.enabled.location} is another store than the one that was synced before (a disk in its "
+                        "place, or a copy from elsewhere): it is compared in full, as at a first sync"
+                    )
                 with sentences(one.enabled.location):
                     try:
                         keep = partial(self._journal, partner.name, one, journals)
@@ -417,9 +424,11 @@ class ServiceManager:
             except UnknownType as error:
                 raise UserError(str(error)) from error
             stack.callback(store.close)
+            known, found = self.metadata.replica(enabled.location, enabled.type), store.store_id()
             opened = self.metadata.preview_replica if look else self.metadata.open_replica
-            meta = opened(enabled.location, enabled.type, len(store.units), store.store_id())
-        return OpenType(enabled, store, meta)
+            meta = opened(enabled.location, enabled.type, len(store.units), found)
+        replaced = known is not None and bool(known.store_id) and known.store_id != found
+        return OpenType(enabled, store, meta, replaced)
 
     def _options(self, partner: Partnership, one: OpenType, max_delete: float | None, revert: bool) -> "SyncOptions":
         from cradle_desktop.sync.report import SyncOptions
@@ -431,6 +440,7 @@ class ServiceManager:
         if max_delete is not None:
             options.max_delete = max_delete
         options.undo_fetch = self.settings.undo_fetch
+        options.apart = partial(check_apart, one.store, enabled.location, partner.name)
         options.collision, options.impossible = self.settings.collision, self.settings.impossible
         options.revert = revert and enabled.direction != "both"
         if enabled.policy == "merge":

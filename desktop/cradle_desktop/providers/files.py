@@ -31,6 +31,7 @@ _PRIVATE = 0o700
 class FilesStore(KeepingStore):
     """A folder as a store. Opens it at the first call and holds it open until `close`; not for several threads.
 
+    nested  identities of directories that are stores themselves, as the last scan met them
     clock   nanoseconds since 1970, for the racy rule
     kernel  the calls it uses
     """
@@ -44,6 +45,7 @@ class FilesStore(KeepingStore):
         self.root = os.path.abspath(os.fspath(root))
         self.clock, self.kernel = clock, kernel or Kernel()
         self.skipped = []
+        self.nested: list[str] = []
         self.stamps = Stamps()
         self._scanned = 0
         self._sure = b""  # see `Installer.sure`
@@ -139,7 +141,7 @@ class FilesStore(KeepingStore):
         folder = self._open()
         self._scanned = self.clock()
         scanner = Scanner(folder, self.stamps.full)
-        self.skipped = scanner.skipped
+        self.skipped, self.nested = scanner.skipped, scanner.nested
         yield from scanner.run()
         if not self._is_current(folder):
             raise StoreError(NO_STORE, f"{self.root} went away during the scan")

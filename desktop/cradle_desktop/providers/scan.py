@@ -21,11 +21,15 @@ _KIND, _REGULAR, _FOLDER = 0o170000, stat.S_IFREG, stat.S_IFDIR
 
 
 class Scanner:
-    """Walks a folder once. skipped: [(identity, status)], filled on the way. full: see `Stamps`."""
+    """Walks a folder once. full: see `Stamps`.
+
+    skipped  [(identity, status)], nested: identities of directories that are stores themselves; filled on the way
+    """
 
     def __init__(self, folder: Folder, full: bool) -> None:
         self._folder, self._full = folder, full
         self.skipped: list[tuple[str, int]] = []
+        self.nested: list[str] = []
         self._waiting = [("", "")]  # (identity, path on the disk) of directories that were met and not yet listed
 
     def run(self) -> "Iterator[tuple[str, bytes]]":
@@ -63,6 +67,8 @@ class Scanner:
         look, pack, full = os.stat, LAYOUT.pack, self._full
         for name in names:
             if name[0] == "." and own_name(name):
+                if identity:
+                    self.nested.append(identity)
                 continue
             shown: str | None = name
             if odd and name in odd:

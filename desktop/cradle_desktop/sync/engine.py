@@ -63,6 +63,7 @@ def _synchronize(
 ) -> None:
     """Raises Cancelled, then `result` says what was done so far."""
     remote, scan = _look(connection, store, meta, observer, preview=False)
+    options.apart(remote.store_id)
     if word := news(options.partner, options.met, remote):
         observer.note(word)
     result.met = met(remote)
@@ -95,6 +96,7 @@ def preview(
 
     looking = Overlay(meta)
     remote, scan = _look(connection, store, looking, observer or Observer(), preview=True)
+    options.apart(remote.store_id)
     planned = Job(store, looking, remote, options).make_plan(scan)
     remote.close()
     return planned.plan

@@ -42,6 +42,7 @@ class SyncOptions:
     met          who answered at the last sync (`acquaintance`), b"": nobody yet
     ancestors    what `merge` starts from; None: nothing can be merged
     decisions    {(item id, unit): "desktop", "device" or "both"} that the user chose for conflicts that waited
+    apart        is told the id of the device's store; what it raises ends the sync before anything was done
     undo_fetch   bytes of an object that is overwritten on the device which are fetched first, so that it can be undone
     """
 
@@ -60,6 +61,7 @@ class SyncOptions:
         self.ancestors: Ancestors | None = None
         self.decisions: dict[tuple[bytes, int], str] = {}
         self.undo_fetch = UNDO_FETCH
+        self.apart: Callable[[bytes], None] = lambda store_id: None
 
 
 class Counts:

@@ -1,0 +1,46 @@
+"""Two stores that lie in one another, on one machine: each sync would copy the copies of the last one. Writes nothing.
+
+What can be known: at `enable`, that a folder lies inside a store of somebody else; at a sync, when the device has told
+its store's id, whether that id lies around, at, or inside the desktop's folder.
+"""
+
+import os
+from collections.abc import Iterator
+
+from cradle_desktop.errors import Usage, UserError
+from cradle_desktop.stick.place import store_id_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from cradle_protocol.provider.store import ObjectStore
+
+
+def around(location: str) -> Iterator[str]:
+    """The folders that a folder lies in, the nearest first."""
+    while (parent := os.path.dirname(location)) != location:
+        location = parent
+        yield location
+
+
+def check_free(location: str, known: "Container[str]") -> None:
+    """Raise Usage if the folder lies inside a store that is none of these locations."""
+    for folder in around(os.path.realpath(location)):
+        if store_id_in(folder) and folder not in known:
+            raise Usage(
+                f"{location} lies inside {folder}, which is a store already, of an agent on this machine perhaps: each "
+                "sync would copy the copies; name a folder outside of it with --store"
+            )
+
+
+def check_apart(store: "ObjectStore", location: str, partner: str, theirs: bytes) -> None:
+    """Raise UserError if the device's store, which has this id, is, holds or lies in the desktop's."""
+    inside = (os.path.join(location, identity) for identity in getattr(store, "nested", ()))
+    for folder in (location, *around(os.path.realpath(location)), *inside):
+        if theirs and store_id_in(folder) == theirs:
+            raise UserError(
+                f"{location} and {folder}, which {partner} serves, are one folder or lie in one another: nothing was "
+                f"synced, for each sync would copy the copies; name a folder apart from it: 'cradle enable {partner} "
+                f"{store.type} --store FOLDER'"
+            )
