@@ -244,12 +244,26 @@ class TlsLink(DescriptorLink):
 
     def _release(self) -> None:
         try:
-            if self._begun:
-                self._socket.settimeout(LAST_WORDS_S)
-                self._socket.send(self._begun)
-        except OSError:
-            pass  # the other side is gone; close() is no place to say so
-        self._socket.close()
+            over = self._push()
+        except (OSError, LinkLost):
+            over = True  # the other side is gone; close() is no place to say so
+        if over:
+            self._socket.close()
+            return
+        import threading  # only where the other side does not take what it was sent
+
+        threading.Thread(target=_last_words, args=(self._socket, self._begun), name="last words").start()
+
+
+def _last_words(sock: ssl.SSLSocket, record: bytes) -> None:
+    """Send what was begun, then close. Whoever closes a link does not wait for that, but a process does, at its end."""
+    try:
+        sock.settimeout(LAST_WORDS_S)
+        sock.send(record)
+    except OSError:
+        pass  # it was told in vain
+    finally:
+        sock.close()
 
 
 def _next_record(waiting: list[memoryview]) -> Buffer:

@@ -3,6 +3,7 @@
 import socket
 import ssl
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -181,12 +182,25 @@ def test_a_record_that_was_begun_leaves_before_the_end(
     far = serve(listener, opening.done)
     with opening.result() as near:
         taken = fill(far)
-        closing = aside(far.close)
+        begun = time.monotonic()
+        far.close()  # an agent closes under its lock: nobody waits for one that does not read
+        assert time.monotonic() - begun < tls.LAST_WORDS_S / 2
         got = 0
         with pytest.raises(LinkLost):
             while True:
                 got += len(near.read(1 << 16, PATIENCE))
-        assert got == taken and closing.done()
+        assert got == taken
+
+
+def test_last_words_that_nobody_reads_end_in_time(listener: Listener, aside: Callable[..., "Future[Link]"]) -> None:
+    opening = aside(open_link, listener.address)
+    far = serve(listener, opening.done)
+    with opening.result():
+        fill(far)
+        far.close()
+        [words] = [thread for thread in threading.enumerate() if thread.name == "last words"]
+        words.join(tls.LAST_WORDS_S + PATIENCE)
+        assert not words.is_alive()
 
 
 def test_the_certificate_is_made_once_and_private(tmp_path: Path) -> None:
