@@ -108,6 +108,15 @@ class Connection:
             self._wait()
         return number
 
+    def start_long(self, kind: int, body: bytes) -> int:
+        """Send a request that may be longer than one message, in parts."""
+        size, at = self.peer.max_message, 0
+        number: int | None = None
+        while len(body) - at > size:
+            number = self.start(kind, body[at : at + size], True, number)
+            at += size
+        return self.start(kind, body[at:], False, number)
+
     def replies(self, request: int) -> "Iterator[Reply]":
         """(kind, body, more) of one request in order, until its last part. A body is valid until the next call here.
 

@@ -14,7 +14,7 @@ from cradle_desktop.capture import CaptureError, read_capture
 from cradle_protocol.wire import codec, framing
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.message import Message
-from cradle_protocol.wire.messages import notice, pairing, records, session, stream, sync
+from cradle_protocol.wire.messages import filter, notice, pairing, records, session, stream, sync
 from cradle_protocol.wire.parameters import Parameters
 
 try:
@@ -25,7 +25,15 @@ except ImportError as error:
 Fields = tuple[tuple[str, tuple[Any, ...]], ...]
 
 MESSAGES: dict[int, type[Message]] = {
-    cls.KIND: cls for cls in (*session.MESSAGES, *pairing.MESSAGES, *sync.MESSAGES, *stream.MESSAGES, *notice.MESSAGES)
+    cls.KIND: cls
+    for cls in (
+        *session.MESSAGES,
+        *pairing.MESSAGES,
+        *sync.MESSAGES,
+        *filter.MESSAGES,
+        *stream.MESSAGES,
+        *notice.MESSAGES,
+    )
 }
 # Kinds whose parts carry records, with the table of a record.
 RECORDS: dict[int, tuple[str, Fields]] = {

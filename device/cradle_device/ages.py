@@ -20,6 +20,6 @@ def answer(talk: "Conversation", request: int, body: memoryview, more: bool) -> 
     answers = []
     for oid in asked.oids:
         item = channel.meta.by_oid(oid)
-        age = -1 if item is None or item.dead else channel.store.age(item.stamp)
+        age = -1 if item is None or not item.held() else channel.store.age(item.stamp)
         answers.append(age if age >= 0 else c.AGE_UNKNOWN)
     talk.session.reply(request, c.AGES_REPLY, AgesReply(answers).to_bytes())

@@ -24,7 +24,7 @@ from cradle_protocol.errors import (
 )
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.change import Change
-from cradle_protocol.sync.item import Link, item_id
+from cradle_protocol.sync.item import GHOST, IMPLIED, Link, item_id
 from cradle_protocol.sync.rules import KNOWN, TAKE, judge
 from cradle_protocol.sync.values import EQUAL, UNDECIDED, compare, digest_of, is_file, is_lazy, size_of, with_digest
 from cradle_protocol.wire import constants as c
@@ -104,7 +104,7 @@ class Batch:
 
     def _change(self, values: "tuple[Any, ...]") -> None:
         facts, content, offset = values
-        i, oid, identity, dead, created, versions, unit_values, link = facts
+        i, oid, identity, dead, created, versions, unit_values, link, ghost = facts
         if i is None:
             i = item_id(self.channel.store.type, identity)
         if len(self.entries) >= self._most:
@@ -118,7 +118,8 @@ class Batch:
         self._check_keys(versions, created, link)
         self._end_content()
         link = Link(link[0], link[1], link[2]) if link is not None else None
-        change = Change(i, oid, identity, dead, created, versions, None if dead else unit_values, link)
+        ghost = ghost and not dead
+        change = Change(i, oid, identity, dead, created, versions, None if dead else unit_values, link, ghost)
         self.ids.append(i)
         entry = self._judge(change)
         self.entries.append(entry)
@@ -144,17 +145,30 @@ class Batch:
         mine = meta.knowledge.vector(change.id)
         verdict, new = judge(change, old, mine, made.vector(change.id), meta.replicas)
         if verdict == KNOWN:
-            return Entry(None, old)
-        if verdict != TAKE or new is None:
+            if old is None or change.dead or old.dead or old.versions != change.versions:
+                return Entry(None, old)
+            if bool(old.flags & GHOST) == change.ghost:
+                return Entry(None, old)
+            new = old.copy()  # the filter has changed: the content comes, or goes
+        elif verdict != TAKE or new is None:
             return Entry(None, old, STALE)
         if (not new.identity and not new.dead) or len(new.identity.encode()) > PATH_MAX:
             return Entry(None, old, BAD_NAME)
         try:
-            if old is not None and not old.dead and self.channel.store.stamp(old.identity) != old.stamp:
+            if old is not None and not old.dead and not self._as_seen(old):
                 return Entry(None, old, STALE)
         except StoreError as error:
             return Entry(None, old, error.status)
+        if change.values and (new.versions[0] == change.versions[0] or new.values[0] == change.values[0]):
+            # Else the content stays another one than that of which the mark speaks.
+            new.flags = new.flags | GHOST if change.ghost else new.flags & ~GHOST
         return Entry(new, old)
+
+    def _as_seen(self, old: "Item") -> bool:
+        """Does the store show of a living item what the scan saw?"""
+        if old.flags & IMPLIED:
+            return True
+        return self.channel.store.stamp(old.identity) == (old.stamp if old.held() else None)
 
     # -- contents
 
@@ -162,7 +176,7 @@ class Batch:
         """Make ready for the content of an entry, or see that what is here already is the one that is meant."""
         new, store = entry.new, self.channel.store
         assert new is not None
-        if new.dead or not is_file(new.values[0]):
+        if not new.held() or not is_file(new.values[0]):
             return
         name = stages.name_of(new.id, change.versions[0])
         try:
@@ -194,7 +208,7 @@ class Batch:
     def _held(self, entry: Entry) -> int:
         """Is the content of the new item what the old one has? It is hashed here if nobody has done that."""
         new, old = entry.new, entry.old
-        if new is None or old is None or old.dead or not is_file(old.values[0]):
+        if new is None or old is None or not old.held() or not is_file(old.values[0]):
             return STALE
         if old.values[0] == new.values[0]:
             return OK

@@ -14,7 +14,7 @@ from cradle_device.metadata import _DROP, _INTENT, _ITEM, _SHORT, PATH_MAX, LogM
 from cradle_protocol.compat import crc32
 from cradle_protocol.errors import BAD_NAME, LIMIT, LocalError
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.item import IMPLIED, RACY, Item
+from cradle_protocol.sync.item import GHOST, IMPLIED, RACY, Item
 from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME
 from cradle_protocol.sync.version import LOWEST, NEVER, knows_all
 
@@ -43,6 +43,7 @@ _VERSION = Struct(">HI")
 _OFFSET = Struct(">I")
 _FLAGS_AT, _LENGTH_AT, _STAMP_AT = 24, 25, 27
 _DEAD = 0x80
+_AWAY = _DEAD | GHOST  # of an item of which the store has no object
 _CRC_PART = 0x0FFFFFFF  # of a tag; the flags above it are zero for most items
 _RACY_TAG = int.from_bytes(tag_of(Item(b"", 0, "", NEVER, [], [], flags=RACY)), "big")
 _NO_TAG = tag_of(Item(b"", 0, "", NEVER, [], []))  # of an item without a stamp
@@ -111,7 +112,7 @@ class HostMetadata(LogMetadata):
         return item if item is not None and item.oid == oid else None
 
     def live(self) -> int:
-        return sum(1 for found in self._records.values() if found[_FLAGS_AT] < _DEAD)
+        return sum(1 for found in self._records.values() if not found[_FLAGS_AT] & _AWAY)
 
     # -- scan marks
 
@@ -133,7 +134,7 @@ class HostMetadata(LogMetadata):
 
     def unseen(self) -> "Iterator[bytes]":
         met = self._met
-        return iter(sorted(i for i, found in self._records.items() if found[_FLAGS_AT] < _DEAD and i not in met))
+        return iter(sorted(i for i, found in self._records.items() if not found[_FLAGS_AT] & _AWAY and i not in met))
 
     # -- new items of a batch
 

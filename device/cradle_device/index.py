@@ -12,7 +12,7 @@ no large piece left: a full page shares with a neighbour or splits, so that page
 from struct import pack_into, unpack_from
 
 from cradle_protocol.compat import MICROPYTHON, crc32
-from cradle_protocol.sync.item import IMPLIED, RACY
+from cradle_protocol.sync.item import GHOST, IMPLIED, RACY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ ENTRY = 16
 PREFIX = 4
 _OFFSET_AT, _TAG_AT, _OID_AT = 4, 8, 12
 
-# Flags in the first byte of a tag. MARKED is the scan's, and is never on file.
+# Flags in the first byte of a tag. MARKED is the scan's, and is never on file. DEAD and _RACY together: alive, and not
+# in the store, by its filter.
 MARKED = 0x80
 DEAD = 0x40
 _IMPLIED = 0x20
@@ -43,16 +44,16 @@ IS_SAME, IS_DEAD, IS_OTHER = 0, 1, 2
 def tag_of(item: "Item") -> bytes:
     """The tag of an item as it is."""
     tag = bytearray(crc32(item.stamp).to_bytes(4, "big"))
-    tag[0] = tag[0] & _CRC_PART | (DEAD if item.dead else 0)
+    tag[0] = tag[0] & _CRC_PART | (0 if item.held() else DEAD)
     if item.flags & IMPLIED:
         tag[0] |= _IMPLIED
-    if item.flags & RACY:
+    if item.flags & (RACY | GHOST) and not item.dead:
         tag[0] |= _RACY
     return bytes(tag)
 
 
 class Index:
-    """Sorted entries. `count` of them, `alive` of which are no tombstones."""
+    """Sorted entries. `count` of them, `alive` of which are objects of the store."""
 
     def __init__(self) -> None:
         self.clear()
@@ -145,7 +146,7 @@ class Index:
         if flags & _IMPLIED:
             return IS_SAME
         if flags & DEAD:
-            return IS_DEAD
+            return IS_OTHER if flags & _RACY else IS_DEAD
         crc = crc32(stamp).to_bytes(4, "big")
         if flags & _RACY or (flags ^ crc[0]) & _CRC_PART or page[at + 1 : at + 4] != crc[1:]:
             return IS_OTHER

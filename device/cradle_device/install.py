@@ -61,12 +61,12 @@ class Installer:
             if not entry.status and entry.new is not None:
                 self._put(entry.new)
         for entry in acts:
-            if not entry.status and entry.new is not None and entry.new.dead:
+            if not entry.status and entry.new is not None and not entry.new.held():
                 self._prune_above(entry.new.identity)
 
     def _put(self, item: "Item") -> None:
         """Keep an item; a tombstone of a directory that has come into being for a child of this batch stays implied."""
-        if item.dead:
+        if not item.held():
             now = self._meta.get(item.id)
             if now is not None and now.flags & IMPLIED:
                 item.flags |= IMPLIED
@@ -83,7 +83,7 @@ class Installer:
         named = [entry.new.id for entry in acts if entry.new is not None]
         found: list[Item] = []
         for entry in acts:
-            if entry.new is None or entry.new.dead or "/" not in entry.new.identity:
+            if entry.new is None or not entry.new.held() or "/" not in entry.new.identity:
                 continue
             for path in self._missing(entry.new.identity):
                 item = self._implied_item(path)
@@ -103,7 +103,7 @@ class Installer:
         """What a directory's record becomes when it is made for a child; None if it lives in its own right."""
         i = item_id(self._store.type, path)
         item = self._meta.get(i) or phantom(i, path, self._meta.units)
-        if not item.dead:
+        if item.held():
             return None
         item.flags |= IMPLIED
         return item
@@ -134,9 +134,9 @@ class Installer:
         """Does the store have to change, or only what is known about it? An item that stays keeps stamp and flags."""
         new, old = entry.new, entry.old
         assert new is not None
-        was = old is not None and not old.dead
-        if new.dead or not was or old is None:
-            return not new.dead or was
+        was = old is not None and old.held()
+        if not new.held() or not was or old is None:
+            return new.held() or was
         if entry.name or (is_file(new.values[0]) != is_file(old.values[0])):
             return True
         return self._units_differ(new, old)
@@ -150,14 +150,14 @@ class Installer:
     def _act(self, entry: "Entry") -> None:
         new, old = entry.new, entry.old
         assert new is not None
-        if not new.dead:
+        if new.held():
             self._install(entry, new)
         elif old is not None:
             self._remove(new, old)
 
     def _install(self, entry: "Entry", new: "Item") -> None:
         store, old = self._store, entry.old
-        was = old is not None and not old.dead
+        was = old is not None and old.held()
         content = bool(not was or entry.name or (old is not None and is_file(new.values[0]) != is_file(old.values[0])))
         parent = new.identity.rpartition("/")[0]
         missing = []
@@ -175,6 +175,9 @@ class Installer:
         self._parents.add(parent)
 
     def _remove(self, new: "Item", old: "Item") -> None:
+        """The object goes, with the item, or alone where it leaves the filter."""
+        new.stamp = b""
+        new.flags &= ~RACY
         if old.values[0] != DIRECTORY:
             check_racy(self._store, old)
             self._store.remove(old.identity, old.stamp)
@@ -203,14 +206,14 @@ class Installer:
 def _in_order(entries: "list[Entry]") -> "list[Entry]":
     """Directories from the outside in, files by directory, deletes from the inside out."""
     folders = sorted([e for e in entries if _is_folder(e)], key=_identity)
-    files = sorted([e for e in entries if e.new is not None and not e.new.dead and not _is_folder(e)], key=_identity)
-    deletes = sorted([e for e in entries if e.new is not None and e.new.dead], key=_identity)
+    files = sorted([e for e in entries if e.new is not None and e.new.held() and not _is_folder(e)], key=_identity)
+    deletes = sorted([e for e in entries if e.new is not None and not e.new.held()], key=_identity)
     deletes.reverse()
     return folders + files + deletes
 
 
 def _is_folder(entry: "Entry") -> bool:
-    return entry.new is not None and not entry.new.dead and entry.new.values[0] == DIRECTORY
+    return entry.new is not None and entry.new.held() and entry.new.values[0] == DIRECTORY
 
 
 def _identity(entry: "Entry") -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cradle_protocol.provider.store import ObjectStore
     from cradle_protocol.sync.overlay import Overlay
 
+# One more note of `metadata`: u32 generation and text of the store's filter.
+FILTER = 4
 # Objects among which a scan looks for moves: on a board each costs 100 bytes while it lasts.
 _MOVES = 64 if MICROPYTHON else MAX_MOVES
 NO_ID = bytes(16)
@@ -92,6 +94,11 @@ class Replica:
             recover(self.store, meta)
             self._recovered = True
         return meta
+
+    def filter(self) -> "tuple[int, bytes]":
+        """(generation, text) of the store's filter: (0, nothing) while it has none."""
+        note = self.meta().note(FILTER)
+        return int.from_bytes(note[:4], "big"), note[4:]
 
     def check_tick(self, known: int) -> None:
         """A partner has seen a later tick: this state was set back, and its next ticks are not to be used twice."""

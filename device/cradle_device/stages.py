@@ -36,11 +36,19 @@ def survey(store: "ObjectStore", meta: "Metadata", most: int) -> "dict[str, int]
     kept: dict[str, int] = {}
     for name, length in store.staged():
         found = parse(name)
-        if found is None or len(kept) >= most or meta.knowledge.knows(found[0], found[1]):
+        if found is None or len(kept) >= most or _had(meta, found[0], found[1]):
             store.unstage(name)
         else:
             kept[name] = length
     return kept
+
+
+def _had(meta: "Metadata", item_id: bytes, version: "Version") -> bool:
+    """Is this content known already? What is known by name only may still be wanted."""
+    if not meta.knowledge.knows(item_id, version):
+        return False
+    item = meta.get(item_id)
+    return item is None or item.dead or item.held() or item.versions[0] != version
 
 
 def listed(staged: "dict[str, int]") -> "list[tuple[bytes, Version, int]]":

@@ -131,11 +131,12 @@ def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) 
     store = channel.store
     flags = (c.UNITS_MODE if store.holds(1) else 0) | (c.CLOCK_TRUSTED if _trusted(talk, store) else 0)
     flags |= store.names
+    generation, text = replica.filter()
     reply = SyncOpenReply(
         number, store.store_id(), meta.replicas[0], meta.tick, meta.live(), scan.scanned, flags,
         store.name_max, min(PATH_MAX, store.path_max), meta.replicas, meta.knowledge.to_bytes(),
         meta.forgotten.to_bytes(), stages.listed(channel.staged),
-        [(status, identity) for identity, status in scan.skipped],
+        [(status, identity) for identity, status in scan.skipped], generation, text,
     )  # fmt: skip
     yield from talk.reply_joined(request, c.SYNC_OPEN_REPLY, reply.to_bytes())
 
@@ -250,7 +251,7 @@ def fetch(talk: "Conversation", request: int, body: memoryview, more: bool) -> "
     part = _Part(talk, request, channel)
     for oid, version, offset in _wanted(body):
         item = channel.meta.by_oid(oid)
-        if item is None or item.dead or item.versions[0] != version or not is_file(item.values[0]):
+        if item is None or not item.held() or item.versions[0] != version or not is_file(item.values[0]):
             yield from part.failed(oid, CHANGED)
             continue
         try:
@@ -388,7 +389,7 @@ def hash_contents(talk: "Conversation", request: int, body: memoryview, more: bo
     kept = False
     for oid in asked.oids:
         item = channel.meta.by_oid(oid)
-        if item is None or item.dead or not is_file(item.values[0]):
+        if item is None or not item.held() or not is_file(item.values[0]):
             answers.append((oid, CHANGED, bytes(_DIGEST)))
             continue
         digest, status = digest_of(item.values[0]), OK
@@ -428,6 +429,14 @@ def ages(talk: "Conversation", request: int, body: memoryview, more: bool) -> "S
     yield WORK
 
 
+def filter_of(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """Tell what the store's filter is, and perhaps change it."""
+    from cradle_device.filters import answer  # a board loads it when somebody asks
+
+    _single(more)
+    yield from answer(talk, request, body)
+
+
 def stash(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
     """Stage copies of contents that are here, for items that are to come."""
     _single(more)
@@ -447,7 +456,7 @@ def stash(talk: "Conversation", request: int, body: memoryview, more: bool) -> "
 def _copy(channel: Channel, source: bytes, digest: bytes, name: str) -> None:
     """Stage a copy of an item's content if it is the expected one. Raises StoreError."""
     store, item = channel.store, channel.meta.get(source)
-    if item is None or item.dead or not is_file(item.values[0]):
+    if item is None or not item.held() or not is_file(item.values[0]):
         raise StoreError(MISSING_SOURCE)
     if digest_of(item.values[0]) not in (b"", digest):
         raise StoreError(MISMATCH)
@@ -463,5 +472,5 @@ def _copy(channel: Channel, source: bytes, digest: bytes, name: str) -> None:
 HANDLERS = (
     (c.SYNC_OPEN, sync_open), (c.REPLICAS, replicas), (c.CHANGES, changes), (c.FETCH, fetch), (c.HASH, hash_contents),
     (c.STASH, stash), (c.PASS, begin_pass), (c.APPLY, apply), (c.SYNC_CLOSE, sync_close),
-    (c.AGES, ages),
+    (c.AGES, ages), (c.FILTER, filter_of),
 )  # fmt: skip

@@ -15,21 +15,23 @@ from cradle_desktop.connection import Connection
 from cradle_desktop.metadata.database import Database
 from cradle_desktop.metadata.sqlite import SqliteMetadata, SqliteStore
 from cradle_desktop.sync.engine import preview, synchronize
+from cradle_desktop.sync.filter import Filter
 from cradle_desktop.sync.plan import Plan
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, no_journal
+from cradle_device.replica import FILTER
 from cradle_protocol.errors import WRITE_FAILED
 from cradle_protocol.provider.store import Reader, StoreError
 from cradle_protocol.sync.detect import detect
 from cradle_protocol.sync.forget import forget, tombstones
-from cradle_protocol.sync.item import IMPLIED, item_id
+from cradle_protocol.sync.item import GHOST, IMPLIED, item_id
 from cradle_protocol.sync.memory import MemoryMetadata
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.recover import recover
-from cradle_protocol.sync.values import is_file
+from cradle_protocol.sync.values import DIRECTORY, is_file
 from cradle_protocol.sync.version import new_replica_id
 from cradle_testing.lines import LinePair
 from cradle_testing.pair import AgentEnd, Cut, PairPump
-from cradle_testing.stores import MemoryStore, Stored
+from cradle_testing.stores import SECOND, MemoryStore, Stored
 from cradle_testing.witness import EchoConnection
 
 TYPE_CHECKING = False
@@ -214,6 +216,7 @@ class World:
             name: Device(k, modes.get(name, True), folder / name, batch_items) for k, name in enumerate(devices)
         }
         self.content_bytes = 0  # of contents that crossed the link
+        self.filtered: dict[tuple[str, str], bytes] = {}  # what of a device's filter each desktop has carried out
         self.notes: list[str] = []  # what a user was told
 
     def __getitem__(self, name: str) -> "Desk | Device":
@@ -257,6 +260,13 @@ class World:
             recover(store, meta)
             detect(store, meta)
         forget(meta, tombstones(meta, lambda _: True))
+        meta.commit()
+
+    def set_filter(self, device: str, wanted: Filter) -> None:
+        """What this device wants from now on."""
+        meta = self.boards[device].end.agent.replicas["files"].settled()
+        generation = int.from_bytes(meta.note(FILTER)[:4], "big") + 1
+        meta.set_note(FILTER, generation.to_bytes(4, "big") + wanted.text())
         meta.commit()
 
     # -- sessions
@@ -304,10 +314,14 @@ class World:
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
         options.ancestors, options.revert = ancestors, revert
         options.collision, options.impossible = self.collision, self.impossible
+        options.filtered, options.now = self.filtered.get((desktop, device), b""), desk.store.now_ns // SECOND
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
             hears = observer or Notes(self.notes)
-            return synchronize(connection, desk.store, desk.meta, desk.conflicts, options, hears, journal)
+            result = synchronize(connection, desk.store, desk.meta, desk.conflicts, options, hears, journal)
+            if result.filtered:
+                self.filtered[desktop, device] = result.filtered
+            return result
         finally:
             self.content_bytes += pump.contents.count
             pump.end_session()
@@ -322,7 +336,7 @@ class World:
     ) -> Plan:
         """What `cradle diff` would print."""
         options = SyncOptions(policy=policy, direction=direction, partner=device)
-        options.ancestors = ancestors
+        options.ancestors, options.filtered = ancestors, self.filtered.get((desktop, device), b"")
         options.collision, options.impossible = self.collision, self.impossible
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, None)
@@ -344,7 +358,10 @@ class World:
         """In the end all stores are equal, metadata say what the stores show, and nothing moves any more."""
         self.settle(rounds)
         trees = {name: self[name].store.tree() for name in self.names}
-        assert len({repr(sorted(tree.items())) for tree in trees.values()}) == 1, trees
+        whole = trees[self.desktops[0]]
+        for name in self.names:
+            away = self.ghosts(name) if name in self.boards else set()
+            assert trees[name] == {path: one for path, one in whole.items() if path not in away}, (name, trees, away)
         self._check_modes()
         before, self.content_bytes = len(self.losers()), 0
         for desktop in self.desktops:
@@ -356,10 +373,18 @@ class World:
         for desk in self.desks.values():
             self._check_metadata(desk.meta, desk.store)
 
+    def ghosts(self, device: str) -> "set[str]":
+        """What a device has by name only, as `tree` would show it."""
+        board = self.boards[device]
+        items = [item for item in board.end.agent.replicas["files"].settled().items() if item.flags & GHOST]
+        names = {item.identity + "/" if item.values[0] == DIRECTORY else item.identity for item in items}
+        return names - board.store.tree().keys()
+
     def _check_modes(self) -> None:
-        able = [self[name].store for name in self.names if self[name].store.modes]
-        for path in able[0].objects if able else ():
-            assert len({store.mode(path) for store in able}) == 1, path
+        able = [name for name in self.names if self[name].store.modes]
+        away = {name: {path.rstrip("/") for path in self.ghosts(name)} for name in able if name in self.boards}
+        for path in self[able[0]].store.objects if able else ():
+            assert len({self[name].store.mode(path) for name in able if path not in away.get(name, ())}) == 1, path
 
     @staticmethod
     def _check_metadata(meta: Metadata, store: MemoryStore) -> None:

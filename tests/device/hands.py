@@ -311,7 +311,7 @@ class Hand:
                 facts, at = records.decode_change(part, at, 2)
                 i = facts[0] or item_id("files", facts[2])
                 link = None if facts[7] is None else Link(facts[7][0], facts[7][1], facts[7][2])
-                found.append(Change(i, facts[1], facts[2], facts[3], facts[4], facts[5], facts[6], link))
+                found.append(Change(i, facts[1], facts[2], facts[3], facts[4], facts[5], facts[6], link, facts[8]))
         raise AssertionError("no end")
 
     def fetch(self, wanted):

@@ -246,16 +246,19 @@ class ModelWorld:
                 if (direction, k) == (way, batch):
                     self.edit(edit)
 
+        if not news and not any(entry.acts for entry in plan.entries + plan.tail):
+            return self._carried_out(source, target, None)
         execution = Pass(plan, target, self.losses, self.merged)
         execution.run(sync.size, faults, during)
-        if source.desktop and not self._unfilled(target):
-            source.reconciled[target.name] = target.generation
-        return execution
+        return self._carried_out(source, target, execution)
 
     @staticmethod
-    def _unfilled(device: Replica) -> bool:
-        """Is there something that the device wants and still has by name only, or the other way round?"""
-        return any(item.ghost and device.filter.wants(path, item) for path, item in device.items.items())
+    def _carried_out(source: Replica, target: Replica, execution: Pass | None) -> Pass | None:
+        """The device's filter is carried out if there is nothing that it wants and has by name only."""
+        missing = any(item.ghost and target.filter.wants(path, item) for path, item in target.items.items())
+        if source.desktop and not missing:
+            source.reconciled[target.name] = target.generation
+        return execution
 
     @staticmethod
     def _bury(desktop: Replica, device: Replica) -> None:

@@ -21,6 +21,7 @@ from cradle_desktop.conflict.store import Loser
 from cradle_desktop.metadata.database import Database
 from cradle_desktop.sync import arrive
 from cradle_desktop.sync.engine import synchronize
+from cradle_desktop.sync.filter import Filter as FilterText
 from cradle_desktop.sync.report import Observer, Progress, SyncOptions
 from cradle_protocol.provider.store import Reader
 from cradle_protocol.sync.memory import MemoryMetadata
@@ -29,7 +30,7 @@ from cradle_protocol.sync.version import new_replica_id
 from cradle_testing.fate import Fate, Killed, fated
 from cradle_testing.pair import Cut
 from cradle_testing.worlds import MemoryConflicts, World
-from sync.model import DIRECTORY, ModelFailure
+from sync.model import DIRECTORY, Filter, ModelFailure
 from sync.model_plan import Loss, digest
 from sync.model_world import SETTLE_ROUNDS, TICK, Edit, ModelWorld, Step, Sync, name_everything, with_line
 from sync.steps import ALL, Generator, Script, shrink
@@ -105,6 +106,7 @@ class RealWorld(World):
         board.end.agent.limits.batch_items = sync.size
         connection, pump = self._connect(sync.desktop, sync.device, None)
         options = SyncOptions(policy=sync.policy, max_delete=100.0, partner=sync.device)  # type: ignore[arg-type]
+        options.filtered = self.filtered.get((sync.desktop, sync.device), b"")
         if sync.policy == "merge":
             options.ancestors = self._ancestors(sync)
         self.fates[sync.desktop].arm(sync.up.kill)
@@ -113,7 +115,8 @@ class RealWorld(World):
         try:
             with _batches_of(sync.size):
                 watch = Watch(sync.up.stop, sync.down.stop)
-                synchronize(connection, desk.store, desk.meta, desk.conflicts, options, watch)
+                result = synchronize(connection, desk.store, desk.meta, desk.conflicts, options, watch)
+                self.filtered[sync.desktop, sync.device] = result.filtered or options.filtered
         except Cut:
             pass
         except Killed as killed:
@@ -134,6 +137,11 @@ class RealWorld(World):
         """What a user did."""
         if edit.what == "forget":
             self.forget(edit.who)
+            return
+        if isinstance(edit.value, Filter):
+            self.set_filter(
+                edit.who, FilterText(exclude=["/" + path for path in edit.value.out], max_size=edit.value.limit)
+            )
             return
         store = self[edit.who].store
         store.advance(TICK)

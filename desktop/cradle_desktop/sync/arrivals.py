@@ -72,11 +72,11 @@ class Arrivals:
             while missing and missing[0].id < change.id:
                 self._bury(plan, missing.pop(0), resolver)
             if self._unsure(change, verdict) is not None:
-                self._skip(plan, change, "its content cannot be read just now")
+                self._leave(plan, change)
             elif verdict != KNOWN and (dropped := self._drop(change, verdict)) is not None:
-                self._step(plan.steps, by_id, change, dropped.items, dropped.lost)
+                self._step(plan, plan.steps, by_id, change, dropped.items, dropped.lost)
             elif verdict == TAKE and item is not None:
-                self._step(plan.steps, by_id, change, [item], [])
+                self._step(plan, plan.steps, by_id, change, [item], [])
             elif verdict != KNOWN:
                 outcome = resolver.resolve(change, self.meta.get(change.id), last=False)
                 self._settle(plan, by_id, change, outcome, later)
@@ -107,7 +107,7 @@ class Arrivals:
             change = by_id.get(local.id)
             outcome = take_theirs(self.meta, change, local)
             if change is not None:
-                self._step(plan.steps, by_id, change, outcome.items, [])
+                self._step(plan, plan.steps, by_id, change, outcome.items, [])
             else:
                 new, old = outcome.items[0], self.meta.get(local.id)
                 plan.steps.append(Step(new, old, verb_of(new, old)))
@@ -120,8 +120,11 @@ class Arrivals:
 
     def _judged(self, changes: list[Change]) -> list[tuple[Change, int, Item | None]]:
         """Every change with its verdict; where that hangs on contents that nobody has hashed, both are hashed first."""
+        for change in filter(_unknowable, changes):
+            self._take_hash(change)
         judged = [(change, *self._judge(change)) for change in changes]
         unsure = [(change, local) for change, verdict, _ in judged if (local := self._unsure(change, verdict))]
+        unsure = [(change, local) for change, local in unsure if change.values and not _unknowable(change)]
         if not unsure:
             return judged
         digests = self.hash_both(unsure)
@@ -134,6 +137,12 @@ class Arrivals:
         again = {change.id for change, _ in unsure}
         return [(c, *self._judge(c)) if c.id in again else (c, v, item) for c, v, item in judged]
 
+    def _take_hash(self, change: Change) -> None:
+        """The device has the content by name only, and we have it."""
+        local = self.meta.get(change.id)
+        if local is not None and not local.dead and change.values and local.versions[0] == change.versions[0]:
+            change.values = [local.values[0], *change.values[1:]]
+
     def _answers(self, judged: list[tuple[Change, int, Item | None]]) -> dict[bytes, Answer]:
         """What the policy has to know about clashes of contents, found out for all of them at once."""
         if self.policy not in ASKING:
@@ -143,7 +152,7 @@ class Arrivals:
             local = self.meta.get(change.id) if verdict == CLASH and not change.dead else None
             if local is None or local.dead or not change.values or self._unsure(change, verdict) is not None:
                 continue
-            if is_file(change.values[0]) and is_file(local.values[0]):
+            if is_file(change.values[0]) and is_file(local.values[0]) and not change.ghost:
                 clashes.append((change, local))
         return self.find_out(clashes) if clashes else {}
 
@@ -190,7 +199,7 @@ class Arrivals:
             self._settle(plan, {}, change, resolver.survive(item), [])
             return
         item.die(self.meta.next_version())
-        self._step(plan.steps, {}, change, [item], [])
+        self._step(plan, plan.steps, {}, change, [item], [])
 
     # -- steps
 
@@ -203,7 +212,7 @@ class Arrivals:
         elif outcome.waits:
             self._wait(plan, change)
         else:
-            self._step(plan.steps, by_id, change, outcome.items, outcome.lost, outcome.made)
+            self._step(plan, plan.steps, by_id, change, outcome.items, outcome.lost, outcome.made)
 
     def _settle_late(self, plan: Plan, by_id: dict[bytes, Change], change: Change, resolver: Resolver) -> None:
         """The pass has arrived: an edit of a moved object finds its target now or waits for another session."""
@@ -213,13 +222,19 @@ class Arrivals:
         if outcome.waits:
             self._wait(plan, change)
             return
-        self._step(plan.tail, by_id, change, outcome.items, outcome.lost)
         self.skipped.remove(change.id)
+        if not self._step(plan, plan.tail, by_id, change, outcome.items, outcome.lost):
+            return
         self.meta.knowledge.learn_item(change.id, self.made.vector(change.id))
 
-    def _skip(self, plan: Plan, change: Change, reason: str) -> None:
+    def _leave(self, plan: Plan, change: Change) -> None:
+        """Skip an item whole: its content is needed and cannot be had here just now."""
         local = self.meta.get(change.id)
-        plan.skipped.append((local.identity if local is not None else change.identity or "", reason))
+        identity = local.identity if local is not None else change.identity or ""
+        if change.ghost:
+            plan.absent.append(identity)
+        else:
+            plan.skipped.append((identity, "its content cannot be read just now"))
         self.skipped.add(change.id)
 
     def _clear_the_way(self, plan: Plan) -> None:
@@ -277,10 +292,11 @@ class Arrivals:
         plan.waiting.append(Lost(identity, change.id, 0, kind, "device", UNKNOWN, change.id))
 
     def _step(
-        self, steps: list[Step], by_id: dict[bytes, Change], change: Change, items: list[Item], lost: list[Lost],
-        contents: dict[bytes, bytes] | None = None,
-    ) -> None:  # fmt: skip
-        """Items that change together; the first carries the rest and what is displaced."""
+        self, plan: Plan, steps: list[Step], by_id: dict[bytes, Change], change: Change, items: list[Item],
+        lost: list[Lost], contents: dict[bytes, bytes] | None = None,
+    ) -> bool:  # fmt: skip
+        """Items that change together; the first carries the rest and what is displaced. False: left alone, because a
+        content that is needed is not on the device either."""
         made: list[Step] = []
         for new in items:
             old = self.meta.get(new.id)
@@ -291,12 +307,17 @@ class Arrivals:
                 if step.made is None:
                     self._find_content(step, by_id, change)
             made.append(step)
+        fetched = [step.fetch for step in made] + [by_id.get(i) for one in lost if (i := _kept_from(one))]
+        if any(one is not None and one.ghost for one in fetched):
+            self._leave(plan, change)
+            return False
         for step in made:
             self.meta.put(step.new)
         made[0].lost = lost
         for step in made:
             step.group = made
         steps += made
+        return True
 
     def _complete(self, new: Item, old: Item | None) -> None:
         """A unit that the device cannot say is said by the desktop, with a stamp of its own."""
@@ -324,6 +345,16 @@ class Arrivals:
         step.fetch = by_id.get(step.new.id, change)
         if step.fetch.values is None or step.fetch.values[0] != want:
             step.fetch = change
+
+
+def _kept_from(lost: Lost) -> bytes | None:
+    """Id of the device's item whose content has to be kept, None if that is here."""
+    return lost.held if isinstance(lost.held, bytes) and is_file(lost.value) else None
+
+
+def _unknowable(change: Change) -> bool:
+    """Can nobody tell the hash of its content? What the device has by name only was perhaps never hashed."""
+    return change.ghost and bool(change.values) and is_lazy((change.values or [b""])[0])
 
 
 def _holder(path: str, steps: list[Step]) -> tuple[str, str | bytes]:

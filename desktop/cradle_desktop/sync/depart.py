@@ -48,6 +48,8 @@ BATCHES_IN_FLIGHT = 4
 BATCH_SECONDS = 2
 # Seconds between two steps in which what is on its way becomes durable: so much sending is repeated after a crash.
 KEEP_EVERY = 0.5
+# Items that are told at a time to a device that cannot hold all that we know: some kilobytes of knowledge.
+PART = 64
 
 
 class Departing:
@@ -88,10 +90,13 @@ class Departing:
         """
         if self.held:
             self.meta.keep([])  # the tick, which our made-with names
-        self.remote.begin_pass(self.meta)
+        whole = self.remote.begin_pass(self.meta)
         self._upload = self.remote.upload(self._leaving)
         try:
-            self._send_all(alone)
+            if whole:
+                self._send_all(alone)
+            else:
+                self._send_parts()
         except (LinkGone, KeyboardInterrupt, Cancelled):
             self._keep()  # what the device has staged of these is not sent again
             raise
@@ -110,6 +115,18 @@ class Departing:
         self._land(0)
         if not self._meter.ends():
             self._retry(staged)
+
+    def _send_parts(self) -> None:
+        """To a device that is too small for our knowledge: some items at a time, each alone."""
+        staged = self._stash()
+        for k in range(0, len(self.departures), PART):
+            part = self.departures[k : k + PART]
+            self.remote.begin_part(self.meta, [one.item.id for one in part])
+            for one in part:
+                if self._meter.ends():
+                    break
+                self._send([one], one.item.id, one.item.id, staged)
+            self._land(0)
 
     def _stash(self) -> set[bytes]:
         """Let the device stage what it holds under another name. Returns the ids for which that worked."""
@@ -184,6 +201,7 @@ class Departing:
 
     def _send_one(self, upload: Upload, index: int, departure: Departure, staged: set[bytes]) -> None:
         item, change = departure.item, change_of(departure.item, departure.named)
+        change.ghost = departure.ghost
         if self.held:
             self._unkept.append(item)
         if not departure.content:

@@ -19,6 +19,7 @@ from cradle_protocol.sync.recover import recover
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.store import ConflictStore
+    from cradle_desktop.sync.holdings import Holdings
     from cradle_desktop.sync.plan import Plan
     from cradle_desktop.sync.report import OpenJournal
 
@@ -67,7 +68,9 @@ def _synchronize(
     if word := news(options.partner, options.met, remote):
         observer.note(word)
     result.met = met(remote)
-    if _nothing_moved(meta, remote, scan):
+    holdings = _holdings(remote, store, options)
+    if _nothing_moved(meta, remote, scan) and (holdings is None or not holdings.due(meta)):
+        result.filtered = options.filtered
         conflicts.waiting(options.partner, store.type, [])
         if options.ancestors is not None and options.ancestors.empty():
             from cradle_desktop.sync.findout import common
@@ -76,7 +79,7 @@ def _synchronize(
     else:
         from cradle_desktop.sync.execute import Job
 
-        Job(store, meta, remote, options).run(scan, conflicts, observer, journal, result)
+        Job(store, meta, remote, options, holdings).run(scan, conflicts, observer, journal, result)
     safe_point(observer)
     remote.close()
 
@@ -97,7 +100,7 @@ def preview(
     looking = Overlay(meta)
     remote, scan = _look(connection, store, looking, observer or Observer(), preview=True)
     options.apart(remote.store_id)
-    planned = Job(store, looking, remote, options).make_plan(scan)
+    planned = Job(store, looking, remote, options, _holdings(remote, store, options)).make_plan(scan)
     remote.close()
     return planned.plan
 
@@ -122,6 +125,15 @@ def _look(
     renew(meta, before)
     remote.close()
     return _look(connection, store, meta, observer, preview)
+
+
+def _holdings(remote: RemoteReplica, store: ObjectStore, options: SyncOptions) -> "Holdings | None":
+    """What is to be known of a device with a filter. Raises FilterError."""
+    if not remote.generation:
+        return None
+    from cradle_desktop.sync.holdings import Holdings
+
+    return Holdings(remote, store, options.filtered, options.now)
 
 
 def _nothing_moved(meta: Metadata, remote: RemoteReplica, scan: Scan) -> bool:

@@ -26,6 +26,7 @@ from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.sync.arrivals import Arrivals
+    from cradle_desktop.sync.holdings import Holdings
     from cradle_desktop.sync.report import OpenJournal
     from cradle_desktop.sync.resolve import Answer, Lost
     from cradle_desktop.sync.salvage import Salvage
@@ -56,8 +57,16 @@ class Planned:
 class Job:
     """Two sides of one type that were scanned and can be brought together."""
 
-    def __init__(self, store: ObjectStore, meta: Metadata, remote: RemoteReplica, options: SyncOptions) -> None:
-        self.store, self.meta, self.remote, self.options = store, meta, remote, options
+    def __init__(
+        self,
+        store: ObjectStore,
+        meta: Metadata,
+        remote: RemoteReplica,
+        options: SyncOptions,
+        holdings: Holdings | None = None,
+    ) -> None:
+        """holdings: of a device with a filter."""
+        self.store, self.meta, self.remote, self.options, self.holdings = store, meta, remote, options, holdings
 
     # -- planning
 
@@ -164,10 +173,12 @@ class Job:
     def _departures(self, meta: Metadata, but: Planned | Arrivals) -> list[Departure]:
         """What the device lacks, told only by name where it is left out."""
         skipped = but.skipped | but.barred if isinstance(but, Planned) else but.skipped
-        shown = {i: change.values for i, change in self.remote.shown.items() if change.values}
+        shown = {i: change.values for i, change in self.remote.shown.items() if change.values and not change.ghost}
         gone = {i for i, change in self.remote.shown.items() if change.dead}
         remote = self.remote
-        return Departures(meta, remote.knowledge, remote.forgotten, shown, remote.holds_mode, skipped, gone).plan()
+        return Departures(
+            meta, remote.knowledge, remote.forgotten, shown, remote.holds_mode, skipped, gone, self.holdings
+        ).plan()
 
     def _decisions(self) -> dict[bytes, str]:
         """What the user decided, by item: a decision holds for all units of it."""
@@ -175,7 +186,7 @@ class Job:
 
     def _hash_both(self, unsure: list[tuple[Change, Item]]) -> dict[bytes, tuple[bytes, bytes]]:
         """{item id: (the device's digest, ours)} for contents whose equality hangs on them."""
-        lazy = [change for change, _ in unsure if change.values and is_lazy(change.values[0])]
+        lazy = [change for change, _ in unsure if change.values and is_lazy(change.values[0]) and not change.ghost]
         theirs = self.remote.digests(lazy) if lazy else {}
         found: dict[bytes, tuple[bytes, bytes]] = {}
         for change, local in unsure:
@@ -223,7 +234,10 @@ class Job:
             self.meta.commit()
         tell_fitted(plan, planned.skipped, observer)
         self._remember(plan, planned.skipped | unsent)
-        result.deviations = len(plan.deviations)
+        result.deviations, result.absent, result.left = len(plan.deviations), len(plan.absent), plan.leaving(unsent)
+        if self.holdings is not None and self.options.direction != "to-desktop" and not observer.cancelled:
+            sent = {departure.item.id for departure in plan.departures}
+            result.filtered = self.holdings.carried_out(self.meta, unsent, sent)
         waiting = plan.waiting + self._undone(planned)
         conflicts.waiting(self.options.partner, self.store.type, self._waiting(waiting, not observer.cancelled))
 
@@ -244,7 +258,7 @@ class Job:
             keep_deletes(self.meta, planned.buried, planned.overlay.tick)
             plan.departures = self._departures(self.meta, planned)
         one_way = self.options.direction == "to-desktop"
-        if not (plan.departures if one_way else lacks(self.meta, self.remote)):
+        if not plan.departures and (one_way or not lacks(self.meta, self.remote)):
             return set()
         from cradle_desktop.sync.depart import Departing
 

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 # What a step is called in the plan. METADATA steps are not shown: nothing a user can see changes.
 CREATE, UPDATE, RENAME, DELETE, MODE, METADATA = "create", "update", "rename", "delete", "mode", ""
+# The same for what a device's filter lets in or keeps out, while the item stays as it is.
+FILL, LEAVE = "fill", "leave"
 # `Lost.kind` of what the user wants dropped: no conflict.
 REVERTED = "reverted"
 # What leaves less than there was.
 OVERWRITING = (UPDATE, DELETE, MODE)
-_COUNTED = (CREATE, UPDATE, RENAME, DELETE, MODE)
+_COUNTED = (CREATE, UPDATE, RENAME, DELETE, MODE, FILL, LEAVE)
 
 
 class Step:
@@ -57,14 +59,16 @@ class Departure:
     named    must the device be told its identity
     content  must bytes follow; size: how many
     source   (id, digest) of the copy that the device holds of them under another name
+    ghost    the device shall have it by name only
     """
 
-    __slots__ = ("content", "item", "named", "size", "source", "verb")
+    __slots__ = ("content", "ghost", "item", "named", "size", "source", "verb")
 
     def __init__(
         self, item: Item, named: bool, verb: str, content: bool, source: tuple[bytes, bytes] | None = None
     ) -> None:
         self.item, self.named, self.verb, self.content, self.source = item, named, verb, content, source
+        self.ghost = False
         self.size = size_of(item.values[0]) if content else 0
 
 
@@ -89,6 +93,7 @@ class Plan:
     deviations  where changes flow one way: what the receiving side changed by itself, and keeps
     fitted      what gives way because of its name (`constraints`)
     respelled   [(path, path)] folders whose name on this desktop changes in its spelling only; before all else
+    absent      paths of what the device has by name only, and this desktop not at all: it comes from elsewhere
     """
 
     def __init__(self, partner: str, policy: str = "desktop") -> None:
@@ -101,6 +106,7 @@ class Plan:
         self.skipped: list[tuple[str, str]] = []
         self.fitted: list[Fitted] = []
         self.respelled: list[tuple[str, str]] = []
+        self.absent: list[str] = []
 
     def to_desktop(self, but: Collection[bytes] = ()) -> Counts:
         """Objects touched on the desktop, but for the items with these ids."""
@@ -109,6 +115,10 @@ class Plan:
     def to_device(self, but: Collection[bytes] = ()) -> Counts:
         """Objects touched on the device, but for the items with these ids."""
         return _count(departure.verb for departure in self.departures if departure.item.id not in but)
+
+    def leaving(self, but: Collection[bytes] = ()) -> int:
+        """Objects that leave the device by its filter, and are deleted nowhere."""
+        return sum(departure.verb == LEAVE for departure in self.departures if departure.item.id not in but)
 
     def conflicts(self) -> list[Lost]:
         """What will be displaced into the conflict store, and what waits for a decision."""
@@ -130,6 +140,9 @@ class Plan:
         lines += [_conflict_line(lost, waits=True) for lost in self.waiting]
         lines += [_deviation_line(one, self.partner) for one in self.deviations]
         lines += [_fitted_line(one) for one in self.fitted]
+        if self.absent:
+            some = self.absent[0] if len(self.absent) == 1 else f"{len(self.absent)} objects"
+            lines.append(f"absent    {some}: {self.partner} has no content of that, by its filter")
         return lines + [f"skip      {identity}: {reason}" for identity, reason in self.skipped]
 
 
@@ -138,11 +151,13 @@ def _count(verbs: Iterable[str]) -> Counts:
     for verb in verbs:
         if verb:
             tally[verb] += 1
-    return Counts(tally[CREATE], tally[UPDATE] + tally[MODE], tally[RENAME], tally[DELETE])
+    return Counts(tally[CREATE] + tally[FILL], tally[UPDATE] + tally[MODE], tally[RENAME], tally[DELETE])
 
 
 def _line(where: str, verb: str, item: Item) -> str:
-    size = f" ({size_of(item.values[0]):,} bytes)" if verb in (CREATE, UPDATE) and is_file(item.values[0]) else ""
+    if verb == LEAVE:
+        return f"leave     {item.identity} on {where}: its filter does not want it, the name stays"
+    size = f" ({size_of(item.values[0]):,} bytes)" if verb in (CREATE, UPDATE, FILL) and is_file(item.values[0]) else ""
     return f"{verb:<9} {item.identity}{size} on {where}"
 
 

@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 
 from cradle_desktop.connection import Connection
+from cradle_desktop.errors import RequestFailed
 from cradle_desktop.sync.naming import Names
 from cradle_protocol.compat import sha256
-from cradle_protocol.errors import BAD_MESSAGE, NOT_ALLOWED, RemoteError
+from cradle_protocol.errors import BAD_MESSAGE, LIMIT, NOT_ALLOWED, RemoteError
 from cradle_protocol.provider.paths import CASELESS, COMPOSED, FAT_NAMES
 from cradle_protocol.sync.change import Change, remap
 from cradle_protocol.sync.item import Item, Link, item_id
@@ -104,6 +105,7 @@ class RemoteReplica:
         self._theirs: dict[int, int] = {ours: k for k, ours in enumerate(self._ours)}
         self.knowledge = Knowledge.from_bytes(reply.knowledge, self._ours)
         self.forgotten = Knowledge.from_bytes(reply.forgotten, self._ours)
+        self.generation, self.filter = reply.generation, reply.filter
         self._staged = {(i, self._mine(version)): length for i, version, length in reply.staged}
 
     def _mine(self, version: Version) -> Version:
@@ -118,11 +120,19 @@ class RemoteReplica:
 
     def changes(self, knowledge: Knowledge) -> list[Change]:
         """Everything that the device has and `knowledge` lacks, in the order of ids."""
+        try:
+            return self._changes(knowledge)
+        except RequestFailed as error:
+            if error.status != LIMIT or not knowledge.exceptions:
+                raise
+            return self._changes(_without_exceptions(knowledge))  # the device cannot hold all of it: that asks for more
+
+    def _changes(self, knowledge: Knowledge) -> list[Change]:
         body, found, start = knowledge.to_bytes(self._theirs), [], LOWEST
         while True:
             request = Changes(self.channel, CHANGES_CREDIT, start, body).to_bytes()
             end: ChangesEnd | None = None
-            for kind, part, _ in self.connection.replies(self.connection.start(c.CHANGES, request)):
+            for kind, part, _ in self.connection.replies(self.connection.start_long(c.CHANGES, request)):
                 if kind == c.CHANGES_END:
                     end = ChangesEnd.from_bytes(part)
                 else:
@@ -236,10 +246,11 @@ class RemoteReplica:
         """The device has dropped what it had staged: the content starts from its beginning again."""
         self._staged.pop((item.id, item.versions[0]), None)
 
-    def begin_pass(self, meta: Metadata) -> None:
+    def begin_pass(self, meta: Metadata) -> bool:
         """Give keys to the replicas that the device does not know, and say what our changes were made with.
 
-        What is forgotten here it takes over with what it learns, if it has not yet.
+        What is forgotten here it takes over with what it learns, if it has not yet. False: our knowledge is too long
+        for it; see `begin_part`.
         """
         strangers = [k for k in range(len(meta.replicas)) if k not in self._theirs]
         if strangers:
@@ -250,7 +261,24 @@ class RemoteReplica:
         flags = 0 if self.forgotten.contains(meta.forgotten) else c.FULL
         forgotten = (meta.forgotten if flags else Knowledge()).to_bytes(self._theirs)
         made = Pass(self.channel, flags, meta.knowledge.to_bytes(self._theirs), forgotten)
-        self.connection.call(c.PASS, made.to_bytes())
+        try:
+            self._tell(made)
+        except RequestFailed as error:
+            if error.status != LIMIT or not meta.knowledge.exceptions:
+                raise
+            return False
+        return True
+
+    def begin_part(self, meta: Metadata, ids: list[bytes]) -> None:
+        """The same, for changes of these items alone, of which the device learns one by one."""
+        made = Knowledge()
+        for i in ids:
+            made.learn_item(i, meta.knowledge.vector(i))
+        self._tell(Pass(self.channel, 0, made.to_bytes(self._theirs), Knowledge().to_bytes()))
+
+    def _tell(self, made: Pass) -> None:
+        for _ in self.connection.replies(self.connection.start_long(c.PASS, made.to_bytes())):
+            pass
 
     def upload(self, leaving: Callable[[bool], None]) -> Upload:
         """What the batches of the pass go through. `leaving`: see there."""
@@ -261,6 +289,11 @@ class RemoteReplica:
     def close(self) -> None:
         """Close the channel."""
         self.connection.call(c.SYNC_CLOSE, SyncClose(self.channel).to_bytes())
+
+
+def _without_exceptions(knowledge: Knowledge) -> Knowledge:
+    """The same in fewer bytes, which holds less."""
+    return Knowledge.from_bytes(knowledge.to_bytes(), None, 0)
 
 
 def _newest(meta: Metadata, replica: bytes) -> int:
@@ -288,10 +321,10 @@ def _alive(item: Item | None) -> bool:
 
 def _change(record: tuple[Any, ...], type_name: str) -> Change:
     """A change out of its record; one that names the identity is given the id that follows from it."""
-    i, oid, identity, dead, created, versions, values, link = record
+    i, oid, identity, dead, created, versions, values, link, ghost = record
     if i is None:
         i = item_id(type_name, identity)
-    return Change(i, oid, identity, dead, created, versions, values, None if link is None else Link(*link))
+    return Change(i, oid, identity, dead, created, versions, values, None if link is None else Link(*link), ghost)
 
 
 def _segments(body: Bytes) -> Iterator[Segment]:

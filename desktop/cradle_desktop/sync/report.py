@@ -1,5 +1,7 @@
 """What a sync is asked for and what it answers: options, counts, result, progress. No decisions here."""
 
+from time import time
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,8 @@ class SyncOptions:
     impossible   what becomes of a name that a side cannot hold: `skip`, or `rename` to one that it can
     max_delete   largest share of a side's objects, in percent, that may be deleted without asking
     partner      name of the device, for the plan's words
+    now          Unix seconds by which a filter tells what is too old
+    filtered     the device's filter that was carried out last (`holdings`), b"": none
     met          who answered at the last sync (`acquaintance`), b"": nobody yet
     ancestors    what `merge` starts from; None: nothing can be merged
     decisions    {(item id, unit): "desktop", "device" or "both"} that the user chose for conflicts that waited
@@ -55,7 +59,8 @@ class SyncOptions:
     ) -> None:
         self.policy, self.direction, self.max_delete, self.partner = policy, direction, max_delete, partner
         self.revert = False
-        self.met = b""
+        self.met = self.filtered = b""
+        self.now = int(time())
         self.collision: OnName = "rename"
         self.impossible: OnName = "skip"
         self.ancestors: Ancestors | None = None
@@ -98,18 +103,21 @@ class TypeResult:
     gaps        of a stream: (first, how many) of rows that were gone before they were fetched; remarks: sentences
     cancelled   it was ended before its end
     met         who answered (`acquaintance`)
+    filtered    the device's filter, if it is carried out now (`holdings`), else b""
+    left        objects that left the device by its filter
+    absent      objects that the device has by name only, and this desktop not at all
     """
 
     def __init__(self, type: str, to_device: Counts | None = None, to_desktop: Counts | None = None) -> None:
         self.type, self.to_device, self.to_desktop = type, to_device or Counts(), to_desktop or Counts()
         self.up, self.down = Tally(), Tally()
-        self.bytes_sent = self.bytes_received = self.deviations = 0
+        self.bytes_sent = self.bytes_received = self.deviations = self.left = self.absent = 0
         self.waiting = 0  # conflicts that the policy leaves to the user
         self.skipped: list[tuple[str, str]] = []
         self.gaps: list[tuple[int, int]] = []
         self.remarks: list[str] = []
         self.cancelled = False
-        self.met = b""
+        self.met = self.filtered = b""
 
     @property
     def conflicts(self) -> int:

@@ -3,7 +3,7 @@
 `wire.messages` encodes it; the keys in its versions are those of whoever holds the object (a session maps them).
 """
 
-from cradle_protocol.sync.item import Item, Link
+from cradle_protocol.sync.item import GHOST, Item, Link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 class Change:
     """id, oid (the agent's number for the item, 0 if it has none yet), identity (None: the receiver knows it by id),
-    dead, created, versions (per unit), values (per unit; None on a tombstone), link (Link or None)."""
+    dead, created, versions (per unit), values (per unit; None on a tombstone), link (Link or None), ghost (the sender
+    does not hold the content; or the receiver shall not)."""
 
-    __slots__ = ("created", "dead", "id", "identity", "link", "oid", "values", "versions")
+    __slots__ = ("created", "dead", "ghost", "id", "identity", "link", "oid", "values", "versions")
 
     def __init__(
         self,
@@ -26,12 +27,14 @@ class Change:
         versions: "list[Version]",
         values: "list[bytes] | None",
         link: "Link | None" = None,
+        ghost: bool = False,
     ) -> None:
         self.id, self.oid, self.identity, self.dead, self.created = item_id, oid, identity, dead, created
-        self.versions, self.values, self.link = versions, values, link
+        self.versions, self.values, self.link, self.ghost = versions, values, link, ghost
 
     def _key(self) -> "tuple[object, ...]":
-        return self.id, self.oid, self.identity, self.dead, self.created, self.versions, self.values, self.link
+        told = self.id, self.oid, self.identity, self.dead, self.created, self.versions, self.values
+        return told + (self.link, self.ghost)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Change) and self._key() == other._key()
@@ -47,7 +50,8 @@ def change_of(item: Item, named: bool = True) -> Change:
     """The change that tells a peer of this item as it is now; `named` says its identity too."""
     identity = item.identity if named else None
     values = None if item.dead else item.values
-    return Change(item.id, item.oid, identity, item.dead, item.created, item.versions, values, item.link)
+    ghost = bool(item.flags & GHOST)
+    return Change(item.id, item.oid, identity, item.dead, item.created, item.versions, values, item.link, ghost)
 
 
 def remap(change: Change, keys: "list[int]") -> Change:
@@ -58,7 +62,9 @@ def remap(change: Change, keys: "list[int]") -> Change:
         link = Link(link.id, _mapped(link.created, keys), base)
     created = _mapped(change.created, keys)
     versions = [_mapped(version, keys) for version in change.versions]
-    return Change(change.id, change.oid, change.identity, change.dead, created, versions, change.values, link)
+    return Change(
+        change.id, change.oid, change.identity, change.dead, created, versions, change.values, link, change.ghost
+    )
 
 
 def _mapped(version: "Version", keys: "list[int]") -> "Version":

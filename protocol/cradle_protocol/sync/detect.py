@@ -9,7 +9,7 @@ its target and a create that names its source.
 
 from cradle_protocol.errors import CHANGED
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.item import IMPLIED, RACY, Item, item_id
+from cradle_protocol.sync.item import GHOST, IMPLIED, RACY, Item, item_id
 from cradle_protocol.sync.metadata import ABSENT, SAME
 from cradle_protocol.sync.moves import link_move, pair_moves
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
@@ -117,15 +117,27 @@ def _refresh(store: "ObjectStore", meta: "Metadata", i: bytes, stamp: bytes) -> 
         return 0
     values = store.values(stamp)
     _compare_content(store, item, values, item.stamp == stamp)
+    if item.flags & GHOST and _differ(store, item, values):
+        # Whoever made it has not seen what its name stands for elsewhere: it is no edit of that.
+        meta.knowledge.forget_item(i)
+        meta.create(i, item.identity, values, stamp, RACY if store.racy(stamp) else 0)
+        return 1
     version = None
     for u in range(len(values)):
         if values[u] != item.values[u] and store.holds(u):
             version = version or meta.next_version()
             item.versions[u], item.values[u] = version, values[u]
     item.stamp = stamp
-    item.flags = item.flags & ~RACY | (RACY if store.racy(stamp) else 0)
+    item.flags = item.flags & ~(RACY | GHOST) | (RACY if store.racy(stamp) else 0)
     meta.put(item)
     return 0 if version is None else 1
+
+
+def _differ(store: "ObjectStore", item: Item, values: "list[bytes]") -> bool:
+    for u in range(len(values)):
+        if values[u] != item.values[u] and store.holds(u):
+            return True
+    return False
 
 
 def _compare_content(store: "ObjectStore", item: Item, values: "list[bytes]", same_stamp: bool) -> None:

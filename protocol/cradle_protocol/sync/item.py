@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 RACY = 1
 # A directory that exists only for its children: no change at a scan, removed when its last child goes.
 IMPLIED = 2
+# Alive, and its content is not in this store, by the store's filter: known by name, size and hash only.
+GHOST = 4
 
 
 def item_id(object_type: str, identity: str) -> bytes:
@@ -51,7 +53,7 @@ class Item:
     versions  one version per change unit
     values    one value per change unit (see `values`); a tombstone keeps the last ones
     stamp     the store's quick stamp (opaque bytes), b"" for a tombstone
-    flags     RACY, IMPLIED
+    flags     RACY, IMPLIED, GHOST
     link      Link or None
     """
 
@@ -81,6 +83,10 @@ class Item:
             self.stamp, self.flags, self.dead, self.link,
         )  # fmt: skip
 
+    def held(self) -> bool:
+        """Is it an object that the store has?"""
+        return not self.dead and not self.flags & GHOST
+
     def phantom(self) -> bool:
         """Is this only the record of an implied directory of which no metadata have arrived?"""
         return self.created == NEVER
@@ -89,7 +95,7 @@ class Item:
         """Become a tombstone: a delete is a change of every unit. The last values stay, for a revival."""
         self.dead, self.link, self.stamp = True, link, b""
         self.versions = [version] * len(self.versions)
-        self.flags &= ~RACY
+        self.flags &= ~(RACY | GHOST)
 
     def live(self, version: "Version", values: "list[bytes]") -> None:
         """Come (back) to life: a result that keeps an item alive restamps every unit."""

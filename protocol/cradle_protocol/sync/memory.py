@@ -54,7 +54,7 @@ class MemoryMetadata(Metadata):
         return None
 
     def live(self) -> int:
-        return sum(1 for item in self._items.values() if not item.dead)
+        return sum(1 for item in self._items.values() if item.held())
 
     def begin_scan(self) -> None:
         self._marks = set()
@@ -64,7 +64,7 @@ class MemoryMetadata(Metadata):
         return compare_stamp(self._items.get(item_id), stamp)
 
     def unseen(self) -> "Iterator[bytes]":
-        return iter(sorted(i for i, item in self._items.items() if not item.dead and i not in self._marks))
+        return iter(sorted(i for i, item in self._items.items() if item.held() and i not in self._marks))
 
     def intend(self, items: "list[Item]", made: "list[Vector]") -> None:
         for item, vector in zip(items, made):

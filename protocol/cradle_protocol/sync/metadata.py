@@ -90,7 +90,7 @@ class Metadata:
         raise NotImplementedError
 
     def live(self) -> int:
-        """How many items are alive."""
+        """How many items are alive and held here: not those that the store has by name only."""
         raise NotImplementedError
 
     # -- scan marks
@@ -104,7 +104,7 @@ class Metadata:
         raise NotImplementedError
 
     def unseen(self) -> "Iterator[bytes]":
-        """Ids of the living items that were not marked since `begin_scan`. Changing those very items is allowed."""
+        """Ids of the items held here that were not marked since `begin_scan`. Changing those very items is allowed."""
         raise NotImplementedError
 
     # -- durability

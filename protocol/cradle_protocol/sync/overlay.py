@@ -83,7 +83,7 @@ class Overlay(Metadata):
     def live(self) -> int:
         count = self.base.live()
         for item_id, item in self.changed.items():
-            count += (item is not None and not item.dead) - self._alive_below(item_id)
+            count += (item is not None and item.held()) - self._held_below(item_id)
         return count
 
     def begin_scan(self) -> None:
@@ -99,16 +99,16 @@ class Overlay(Metadata):
     def unseen(self) -> "Iterator[bytes]":
         for item_id in self.base.unseen():
             item = self.changed.get(item_id)
-            if item_id not in self.changed or (item is not None and not item.dead):
+            if item_id not in self.changed or (item is not None and item.held()):
                 yield item_id
-        for item_id in sorted(self.changed):  # alive here, and of no interest to the marks below
+        for item_id in sorted(self.changed):  # held here, and of no interest to the marks below
             item = self.changed[item_id]
-            if item is not None and not item.dead and item_id not in self._met and not self._alive_below(item_id):
+            if item is not None and item.held() and item_id not in self._met and not self._held_below(item_id):
                 yield item_id
 
-    def _alive_below(self, item_id: bytes) -> bool:
+    def _held_below(self, item_id: bytes) -> bool:
         item = self.base.get(item_id)
-        return item is not None and not item.dead
+        return item is not None and item.held()
 
     def intend(self, items: "list[Item]", made: "list[Vector]") -> None:
         raise NotImplementedError("an overlay makes nothing durable")

@@ -4,7 +4,8 @@ Per intent: the store shows the old state: the intent is dropped, also a tombsto
 nothing of what was to happen together with it. It shows the new state: that is adopted with its version and the
 made-with of that item. It shows a torn write of our own: it is put back in line to be sent again. Neither: what is
 there is a local edit of the old version, which the next scan finds; but where a delete was under way it is a new
-object: as an edit of the old one it would follow a move, and replace what was moved.
+object: as an edit of the old one it would follow a move, and replace what was moved. What leaves the store by its
+filter is removed like what is deleted, and its item lives on.
 """
 
 from cradle_protocol.provider.store import StoreError
@@ -37,10 +38,10 @@ def recover(store: "ObjectStore", meta: "Metadata") -> int:
 def _settle(store: "ObjectStore", meta: "Metadata", item: "Item", made: "Vector") -> int:
     """One intent. Returns 1 if it was adopted."""
     shown, old = store.stamp(item.identity), meta.get(item.id)
-    lived = old is not None and not old.dead
+    lived = old is not None and old.held()
     if shown == (old.stamp if lived and old is not None else None):
         return 0
-    if not item.dead:
+    if item.held():
         if _shows(store, item, shown):
             item.flags &= ~IMPLIED
             return _adopt(store, meta, item, made, shown)
@@ -57,7 +58,7 @@ def _settle(store: "ObjectStore", meta: "Metadata", item: "Item", made: "Vector"
 
 
 def _adopt(store: "ObjectStore", meta: "Metadata", item: "Item", made: "Vector", shown: "bytes | None") -> int:
-    item.stamp = shown or b"" if not item.dead else b""
+    item.stamp = shown or b"" if item.held() else b""
     item.flags = item.flags & ~RACY | (RACY if item.stamp and store.racy(item.stamp) else 0)
     meta.put(item)
     meta.knowledge.learn_item(item.id, made)
@@ -85,7 +86,7 @@ def _torn(store: "ObjectStore", item: "Item", shown: bytes) -> bool:
 
 def _resend(store: "ObjectStore", meta: "Metadata", old: "Item | None", identity: str, shown: bytes) -> None:
     """Make the torn file look unchanged, or be gone, so that it is overwritten and never sent as an edit."""
-    if old is None or old.dead:
+    if old is None or not old.held():
         store.remove(identity, shown)
     else:
         old.stamp = shown

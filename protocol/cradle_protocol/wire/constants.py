@@ -79,6 +79,8 @@ SYNC_CLOSE = const(0x21)
 SYNC_CLOSE_REPLY = const(0x22)
 AGES = const(0x23)
 AGES_REPLY = const(0x24)
+FILTER = const(0x25)
+FILTER_REPLY = const(0x26)
 STREAM_OPEN = const(0x28)
 STREAM_OPEN_REPLY = const(0x29)
 STREAM_READ = const(0x2A)
@@ -99,6 +101,7 @@ CREATED = const(4)  # the creation version follows; else it is the last unit's v
 SPREAD = const(8)  # one version per unit; else one for all
 LINK = const(16)  # a move: where it went, or came from
 VALUES = const(32)  # the units' values follow
+GHOST = const(64)  # without content: the sender does not hold it, or the device shall not, by its filter
 OID = const(128)  # the sender's number for the object follows, by which its content may be asked for
 
 # Elements of APPLY

@@ -99,7 +99,7 @@ class Change:
     """As `sync.change.Change` looks."""
 
     def __init__(self, facts: Any) -> None:
-        self.id, self.oid, self.identity, self.dead, self.created, self.versions, self.values, link = facts
+        self.id, self.oid, self.identity, self.dead, self.created, self.versions, self.values, link, self.ghost = facts
         self.link = Link(*link) if link else None
 
 
@@ -116,16 +116,25 @@ link = st.tuples(
 
 @given(
     st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 1), st.none() | st.text(max_size=30), st.booleans(),
-    version, st.integers(1, 3), st.data(), st.none() | link, st.integers(0, 3),
+    version, st.integers(1, 3), st.data(), st.none() | link, st.booleans(), st.integers(0, 3),
 )  # fmt: skip
 @settings(deadline=None)
 def test_changes_come_back(
-    item: bytes, oid: int, identity: Any, dead: bool, created: Any, units: int, data: Any, link: Any, content: int
+    item: bytes,
+    oid: int,
+    identity: Any,
+    dead: bool,
+    created: Any,
+    units: int,
+    data: Any,
+    link: Any,
+    ghost: bool,
+    content: int,
 ) -> None:
     versions = data.draw(st.lists(version, min_size=units, max_size=units) | version.map(lambda v: [v] * units))
     values = None if dead else data.draw(st.lists(st.binary(max_size=255), min_size=units, max_size=units))
-    change = Change((item, oid, identity, dead, created, versions, values, link))
-    name, rest = None if identity is not None else item, (identity, dead, created, versions, values, link)
+    change = Change((item, oid, identity, dead, created, versions, values, link, ghost))
+    name, rest = None if identity is not None else item, (identity, dead, created, versions, values, link, ghost)
     octets = records.encode_change(change)
     facts = (name, 0 if dead else oid, *rest)
     assert records.decode_change(b"?" + octets, 1, units) == (facts, len(octets) + 1)

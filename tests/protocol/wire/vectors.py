@@ -2,10 +2,10 @@
 
 import os
 
-from cradle_protocol.wire.messages import notice, pairing, records, session, stream, sync
+from cradle_protocol.wire.messages import filter, notice, pairing, records, session, stream, sync
 from protocol.wire.checks import FOLDER, load
 
-MESSAGES = session.MESSAGES + pairing.MESSAGES + sync.MESSAGES + stream.MESSAGES + notice.MESSAGES
+MESSAGES = session.MESSAGES + pairing.MESSAGES + sync.MESSAGES + filter.MESSAGES + stream.MESSAGES + notice.MESSAGES
 RECORDS = {
     "change": records.CHANGE_FIELDS,
     "apply_begin": records.BEGIN_FIELDS,

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         created: Version
         versions: list[Version]
         values: "list[bytes] | None"
+        ghost: bool
 
         @property
         def link(self) -> "LinkLike | None": ...
@@ -106,6 +107,8 @@ def _record(change: "ChangeLike", oid: int) -> "tuple[Any, ...]":
         flags |= c.CREATED
     if change.values is not None:
         flags |= c.VALUES
+    if change.ghost:
+        flags |= c.GHOST
     link = None
     if change.link is not None:
         flags, link = flags | c.LINK, (change.link.id, change.link.created, change.link.base)
@@ -123,7 +126,7 @@ def _facts(values: "Sequence[Any]", units: int) -> "tuple[Any, ...]":
     identity = name if flags & c.IDENTITY else None
     item_id = None if flags & c.IDENTITY else name
     dead = flags & c.DEAD != 0
-    return item_id, oid or 0, identity, dead, created or versions[-1], versions, unit_values, link
+    return item_id, oid or 0, identity, dead, created or versions[-1], versions, unit_values, link, flags & c.GHOST != 0
 
 
 def encode_change(change: "ChangeLike") -> bytes:
@@ -132,7 +135,8 @@ def encode_change(change: "ChangeLike") -> bytes:
 
 
 def decode_change(view: "Bytes", at: int, units: int = 0) -> "tuple[tuple[Any, ...], int]":
-    """The change at `at` and where it ends, as (id, oid, identity, dead, created, versions, values, link).
+    """The change at `at` and where it ends, as (id, oid, identity, dead, created, versions, values, link,
+    ghost).
 
     id is None where the record has the identity (it follows from it), identity is None where it has the id. link is
     None or (id, created, base). One version for all units is repeated for `units`, or for as many as there are values.

@@ -4,7 +4,7 @@ CHANGES_REPLY, FETCH_REPLY and APPLY have no table here: their parts carry recor
 """
 
 from cradle_protocol.wire import constants as c
-from cradle_protocol.wire.codec import BLOB32, DIGEST, ID, STRING, U8, U16, U32, U48, VERSION, list_of
+from cradle_protocol.wire.codec import BLOB16, BLOB32, DIGEST, ID, STRING, U8, U16, U32, U48, VERSION, list_of
 from cradle_protocol.wire.message import Message
 
 TYPE_CHECKING = False
@@ -41,12 +41,14 @@ class SyncOpenReply(Message):
     forgotten: bytes  # its forgotten knowledge
     staged: "list[tuple[bytes, Version, int]]"  # (item id, content version, bytes held) of contents half received
     skipped: "list[tuple[int, str]]"  # (status, identity) of what the scan had to leave out
+    generation: int  # of the store's filter; 0: it never had one
+    filter: bytes  # what a desktop set, for desktops to read
     FIELDS = (
         ("channel", U8), ("store_id", ID), ("replica_id", ID), ("tick", U32), ("objects", U32), ("scanned", U32),
         ("flags", U8), ("name_max", U8), ("path_max", U16), ("replicas", list_of(U16, ("id", ID))),
         ("knowledge", BLOB32), ("forgotten", BLOB32),
         ("staged", list_of(U16, ("id", ID), ("version", VERSION), ("length", U48))),
-        ("skipped", list_of(U16, ("status", U8), ("path", STRING))),
+        ("skipped", list_of(U16, ("status", U8), ("path", STRING))), ("generation", U32), ("filter", BLOB16),
     )  # fmt: skip
 
 
