@@ -45,23 +45,26 @@ class Meter:
         self.observer, self._connection, self._now = observer, connection, now
         self.type, self.stage, self.total, self.total_bytes = type, stage, total, total_bytes
         self._since, self._base, self._rate = now(), 0, 0.0
-        self._first = True
+        self._due = self._since + LEAST
 
     def at(self, done: int, size: int = 0) -> None:
         """So many objects are done, and `size` bytes of content. Raises Cancelled if the end was asked for twice."""
         now = self._now()
-        self._connection.keep_alive(now)
-        self._measure(now - self._since, size)
+        if now >= self._due:
+            self._connection.keep_alive(now)
+            self._measure(now, size)
         self.observer.progress(
             Progress(self.type, self.stage, done, self.total, size, self.total_bytes, self._rate)
         )  # fmt: skip
         stop_now(self.observer)
 
-    def _measure(self, seconds: float, size: int) -> None:
-        if seconds >= SPAN or (self._first and seconds >= LEAST):
-            self._rate = (size - self._base) / seconds
-        if seconds >= SPAN:
-            self._since, self._base, self._first = self._since + seconds, size, False
+    def _measure(self, now: float, size: int) -> None:
+        """The rate since the last SPAN began; within the first one more often."""
+        self._rate = (size - self._base) / (now - self._since)
+        if now - self._since < SPAN:
+            self._due = min(now + LEAST, self._since + SPAN)
+        else:
+            self._since, self._base, self._due = now, size, now + SPAN
 
     def ends(self) -> bool:
         """Shall the stage end when what is in hand is done?"""
