@@ -19,9 +19,15 @@ from cradle_protocol.sync.values import digest_of, is_file, size_of
 LIMIT = 10**8
 # Texts made durable at a time.
 _BATCH = 1000
+# Hashes asked for in one statement.
+_ASKED = 500
 
 _WHERE = "WHERE replica = ? AND partner = ?"
 _Row = tuple[bytes, bytes, int]  # item, digest, size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
 
 
 class Ancestors:
@@ -95,16 +101,47 @@ class Ancestors:
         new = {row[1]: text for row, text in batch if text is not None and not self._contents.holds(row[1])}
         self._contents.keep([self._contents.draft(BytesReader(text)) for text in new.values()])
         with self._database.transaction() as connection:
-            drop = f"DELETE FROM ancestor {_WHERE} AND item = ?"
-            connection.executemany(drop, [(*self._key, row[0]) for row, _ in batch])
-            add = "INSERT INTO ancestor (replica, partner, item, digest, size) VALUES (?, ?, ?, ?, ?)"
-            connection.executemany(add, [(*self._key, *row) for row, text in batch if text is not None])
-            rows = connection.execute("SELECT number, size FROM ancestor ORDER BY number").fetchall()
-            excess = sum(size for _, size in rows) - self._limit
-            for number, size in rows:
-                if excess <= 0:
-                    break
-                connection.execute("DELETE FROM ancestor WHERE number = ?", (number,))
-                excess -= size
-            named = {digest for (digest,) in connection.execute("SELECT DISTINCT digest FROM ancestor")}
-        self._contents.keep_only(named)
+            gone = self._replace(connection, [row for row, _ in batch], {row[0] for row, text in batch if text is None})
+            gone |= self._evict(connection)
+            if len(batch) < _BATCH:
+                gone -= _named(connection, gone)
+            else:  # so long a batch pays for a look at everything, which also finds what a process that died has left
+                named = {digest for (digest,) in connection.execute("SELECT DISTINCT digest FROM ancestor")}
+        if len(batch) < _BATCH:
+            for digest in gone:
+                self._contents.remove(digest)
+        else:
+            self._contents.keep_only(named)
+
+    def _replace(self, connection: "sqlite3.Connection", rows: "list[_Row]", without: "set[bytes]") -> "set[bytes]":
+        """Put these rows in the place of older ones, but for items `without` a text. What the older ones named."""
+        gone: set[bytes] = set()
+        for item, _, _ in rows:
+            old = connection.execute(f"DELETE FROM ancestor {_WHERE} AND item = ? RETURNING digest", (*self._key, item))
+            gone.update(digest for (digest,) in old)
+        add = "INSERT INTO ancestor (replica, partner, item, digest, size) VALUES (?, ?, ?, ?, ?)"
+        connection.executemany(add, [(*self._key, *row) for row in rows if row[0] not in without])
+        return gone
+
+    def _evict(self, connection: "sqlite3.Connection") -> "set[bytes]":
+        """Let the oldest go at the bound. Returns what they named."""
+        gone: set[bytes] = set()
+        excess = connection.execute("SELECT coalesce(sum(size), 0) FROM ancestor").fetchone()[0] - self._limit
+        while excess > 0:
+            row = connection.execute("SELECT number, size, digest FROM ancestor ORDER BY number LIMIT 1").fetchone()
+            connection.execute("DELETE FROM ancestor WHERE number = ?", (row[0],))
+            gone.add(row[2])
+            excess -= row[1]
+        return gone
+
+
+def _named(connection: "sqlite3.Connection", digests: "set[bytes]") -> "set[bytes]":
+    """Those of the digests that some row still names."""
+    found: set[bytes] = set()
+    asked = sorted(digests)
+    for k in range(0, len(asked), _ASKED):
+        some = asked[k : k + _ASKED]
+        marks = ", ".join("?" * len(some))
+        rows = connection.execute(f"SELECT DISTINCT digest FROM ancestor WHERE digest IN ({marks})", some)
+        found.update(digest for (digest,) in rows)
+    return found
