@@ -56,12 +56,12 @@ class Replica:
     def _open(self, store_id: bytes) -> LogMetadata:
         name = "".join(["%02x" % byte for byte in store_id[:4]])
         path = "%s/%s-%s.log" % (self._folder, self.store.type, name)
-        meta = self._log(path, len(self.store.units), _fresh_id())
+        meta = self._log(path, len(self.store.units), fresh_id())
         foreign = meta.note(STORE) not in (b"", store_id)
         new = not meta.note(STORE)
         meta.set_note(STORE, store_id)
         if self._moved(meta) or foreign:
-            meta.renew(_fresh_id())
+            meta.renew(fresh_id())
         elif new:
             meta.commit()  # never otherwise: it would drop the intents that `recover` has to see
         return meta
@@ -104,7 +104,7 @@ class Replica:
         """A partner has seen a later tick: this state was set back, and its next ticks are not to be used twice."""
         meta = self.settled()
         if meta.tick < known:
-            meta.renew(_fresh_id())
+            meta.renew(fresh_id())
 
     def _tell_clock(self, meta: LogMetadata) -> None:
         """A store that asks is told the highest time seen here: a clock below it was set back, or never set."""
@@ -137,5 +137,6 @@ class Replica:
         self._meta, self._recovered = None, False
 
 
-def _fresh_id() -> bytes:
+def fresh_id() -> bytes:
+    """The id of a new replica of a device."""
     return new_replica_id(system.random_bytes(16), False)

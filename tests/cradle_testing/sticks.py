@@ -3,6 +3,7 @@
 Desktops and devices are those of `worlds`. Routes say who comes to whom: a stick is carried, so not everybody meets.
 """
 
+import shutil
 from pathlib import Path
 
 from cradle_desktop.opening import connect
@@ -38,7 +39,7 @@ class Stick:
     """A folder that is a partner."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         make_stick(str(folder))
         self.folder, self.store = folder, StickHand(folder)
 
@@ -61,6 +62,13 @@ class StickWorld(World):
 
     def __getitem__(self, name: str) -> "Any":
         return self.sticks[name] if name in self.sticks else super().__getitem__(name)
+
+    def copy(self, old: str, new: str) -> None:
+        """A stick is copied, with all that lies on it."""
+        folder = self.sticks[old].folder.with_name(new)
+        shutil.copytree(self.sticks[old].folder, folder)
+        self.sticks[new] = Stick(folder)
+        self.names += (new,)
 
     def sync(  # type: ignore[override]  # what else `World.sync` can do, it does with devices only
         self, desktop: str, device: str, policy: "Policy" = "desktop", **more: "Any"

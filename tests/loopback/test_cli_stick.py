@@ -93,6 +93,9 @@ def test_what_travels_with_it_is_one_file(one: Holder, two: Holder, stick: Path)
     write_tree(one.left, {"a": b"1"})
     one.sync()
     two.meet()
+    before = {path: path.read_bytes() for path in stick.rglob("*") if path.is_file()}
+    two.desktop.run("diff", "stick")
+    assert {path: path.read_bytes() for path in stick.rglob("*") if path.is_file()} == before
     two.sync()
     files = own_files(stick)
     assert len(files) == 3 and files > {"store", "lock"}

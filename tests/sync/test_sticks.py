@@ -1,6 +1,7 @@
 """Sticks between desktops and devices: chains, rings and stars of partners that meet in no other way."""
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,59 @@ def test_a_ring_brings_nothing_back(tmp_path: Path) -> None:
     assert w.sync("D1", "S1").to_device.deleted == 1
     assert w.sync("D2", "S1").to_device.total() == 0
     w.settle_and_check()
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_ce11_two_copies_of_a_stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: bool) -> None:
+    """Each is edited and comes to another desktop, then they are exchanged; also where no mark tells them apart."""
+    if not shown:
+        monkeypatch.setattr("cradle_desktop.stick.agent.marks", lambda folder: [])
+    w = StickWorld(tmp_path, CHAIN)
+    w["D1"].store.write("a", b"0")
+    w["D1"].store.write("b", b"0")
+    w["S1"].store.write("both", b"0")
+    w.settle_and_check()
+    w.copy("S1", "S2")
+    for name, path in (("S1", "a"), ("S2", "b")):
+        w[name].store.write(path, b"edited on " + name.encode())
+        w[name].store.write("both", b"edited on " + name.encode())
+    w.sync("D1", "S1")
+    w.sync("D2", "S2")
+    w.routes = (*w.routes, ("D1", "S2"), ("D2", "S2"))
+    w.settle_and_check()
+    tree = w["R1"].store.tree()
+    assert (tree["a"], tree["b"]) == (b"edited on S1", b"edited on S2")
+    assert {tree["both"], *w.losers()} == {b"edited on S1", b"edited on S2"}
+
+
+def test_a_stick_from_a_backup_comes_to_another_desktop_first(tmp_path: Path) -> None:
+    """The one that saw what came after the backup is not there to say so; the edits of then and of now are kept."""
+    w = StickWorld(tmp_path, CHAIN)
+    w["D1"].store.write("a", b"0")
+    w["D1"].store.write("b", b"0")
+    w.settle_and_check()
+    shutil.copytree(w["S1"].folder, tmp_path / "backup")
+    w["S1"].store.write("a", b"before it was put back")
+    w.sync("D1", "S1")
+    shutil.rmtree(w["S1"].folder / ".cradle")
+    shutil.copytree(tmp_path / "backup", w["S1"].folder, dirs_exist_ok=True)
+    w["S1"].store.write("b", b"after it was put back")
+    w.sync("D2", "S1")
+    w.settle_and_check()
+    assert w["R1"].store.tree() == {"a": b"before it was put back", "b": b"after it was put back"}
+    assert not w.losers()
+
+
+def test_many_desktops_share_a_stick(tmp_path: Path) -> None:
+    """It has a replica id for each, and no more however often they take turns."""
+    w = StickWorld(tmp_path, STAR)
+    for k in range(9):
+        w["S1"].store.write("a", b"%d" % k)
+        w.sync(("D1", "D2", "D3")[k % 3], "S1")
+    w.settle_and_check()
+    assert w["R1"].store.read("a") == b"8"
+    of_devices = [replica for replica in w.desks["D3"].meta.replicas if not replica[0] & 1]
+    assert len(of_devices) == 3 + 1  # and that of R1
 
 
 def random_world(folder: Path, routes: "tuple[tuple[str, str], ...]", seed: int) -> None:

@@ -21,7 +21,7 @@ from cradle_device.agent import HOST, Agent
 from cradle_device.host import HostMetadata
 from cradle_device.host_apply import apply
 from cradle_device.metadata import HARDWARE
-from cradle_device.replica import Replica
+from cradle_device.replica import NO_ID, Replica, fresh_id
 from cradle_hardware.link import LinkError, LinkLost
 from cradle_hardware.loopback import LoopLink
 from cradle_protocol.errors import BUSY, NOT_ALLOWED, LocalError
@@ -53,6 +53,10 @@ _HOUSEKEEPING = frozenset(
 )  # fmt: skip
 _TRASH = ".Trash-"  # and the number of a user
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+# Note of the log: who has which replica id on the stick. Far from the numbers that every log has.
+_OWNERS = 64
 
 
 class StickGone(LinkLost):
@@ -89,15 +93,15 @@ def open_stick(folder: str, name: str, keys: "Keys") -> "StickLink":
     store_id = store_id_in(folder)
     if not store_id:
         raise NoDevice(absent(folder, name))
-    store = StickStore(folder)
+    store, known = StickStore(folder), StickKeys(device_id(store_id), keys)
     try:
         agent = Agent(
             os.path.join(folder, OWN_FOLDER), [store], name, HOST, f"cradlesync {VERSION}", log=HostMetadata,
-            partnerships=StickKeys(device_id(store_id), keys),
+            partnerships=known,
         )  # fmt: skip
     except (LocalError, OSError) as error:
         raise _refused(error, folder, name) from error
-    agent.replicas[store.type] = StickReplica(store, folder)
+    agent.replicas[store.type] = StickReplica(store, folder, known)
     agent.handlers[APPLY] = apply
     near, far = socket.socketpair()
     return StickLink(near, Stick(folder, agent, store), LoopLink(far, folder))
@@ -171,16 +175,53 @@ class StickKeys:
 
 
 class StickReplica(Replica):
-    """The replica in a stick's folder, whose hardware is told by several marks (`hardware`)."""
+    """The replica in a stick's folder. Its hardware is told by several marks, and it has an id for each desktop.
 
-    def __init__(self, store: FilesStore, folder: str) -> None:
+    Theory: what a user did on the stick is stamped in a session, under the id that is that desktop's. So the desktop
+    has seen every tick of this id, and an older state, also that of a copy which no mark tells, is found out by
+    `check_tick` before it stamps anything. With one id for all, two copies could stamp the same ticks with two
+    desktops, and neither edit would ever come to the other.
+    """
+
+    def __init__(self, store: FilesStore, folder: str, keys: StickKeys) -> None:
         super().__init__(store, os.path.join(folder, OWN_FOLDER), log=HostMetadata)
-        self._place = folder
+        self._place, self._keys = folder, keys
 
     def _moved(self, meta: "LogMetadata") -> bool:
         known, now = meta.note(HARDWARE), marks(self._place)
         meta.set_note(HARDWARE, joined(known, now))
-        return copied(known, now)
+        if not copied(known, now):
+            return False
+        meta.set_note(_OWNERS, b"")  # those ids are the original's
+        return True
+
+    def facts(self) -> "tuple[str, bytes, bytes, int]":
+        """See Replica. A desktop that has no id here yet is told none."""
+        name, store_id, replica, objects = super().facts()
+        return name, store_id, self._owned().get(self._desktop(), NO_ID) if replica != NO_ID else replica, objects
+
+    def check_tick(self, known: int) -> None:
+        """See Replica; it begins with being who it is with this desktop."""
+        meta = self.settled()
+        assert isinstance(meta, HostMetadata)
+        owned = self._owned()
+        mine = owned.get(self._desktop(), b"")
+        if mine in meta.replicas[1:]:
+            meta.become(mine)
+        elif mine != meta.replicas[0] and meta.replicas[0] in owned.values():
+            meta.renew(fresh_id())
+        if meta.tick < known:
+            meta.renew(fresh_id())
+        owned[self._desktop()] = meta.replicas[0]
+        meta.set_note(_OWNERS, b"".join(desktop + replica for desktop, replica in owned.items()))
+
+    def _desktop(self) -> bytes:
+        return self._keys.partners()[0][0]
+
+    def _owned(self) -> "dict[bytes, bytes]":
+        """{desktop id: replica id} of all that have one."""
+        rows = self.meta().note(_OWNERS)
+        return {rows[at : at + 16]: rows[at + 16 : at + 32] for at in range(0, len(rows), 32)}
 
 
 class Stick:

@@ -6,7 +6,7 @@
 
 None is there for certain, and one that is missing says nothing: no sysfs, no udev, a FAT disk (no inode numbers), a
 reader in place of the card. `dd` from one card to another, both read by one reader, is a copy that nobody sees here. It
-is found out all the same by a desktop that has seen the other one go on (`RemoteReplica.set_back`).
+does no harm (`agent.StickReplica` has an id for each desktop), but nobody can tell the user.
 """
 
 import os
