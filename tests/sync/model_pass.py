@@ -211,8 +211,7 @@ def _in_order(acts: list[Act], desktop: bool) -> list[Act]:
     lives = [act for act in acts if act.new.held]
     folders = sorted((act for act in lives if _folder(act)), key=lambda act: act.path)
     files = [act for act in lives if not _folder(act)]
-    if not desktop:
-        files.sort(key=lambda act: act.path)
+    files.sort(key=lambda act: not act.beside if desktop else act.path)
     return folders + files + sorted(dies, key=lambda act: act.path, reverse=True)
 
 

@@ -36,12 +36,13 @@ class NewName(Exception):
 
 @dataclass
 class Act:
-    """One item as it becomes. sent: its content comes along, needed or not."""
+    """One item as it becomes. sent: its content comes along, needed or not; beside: it is a copy that is kept."""
 
     path: str
     new: Item
     was: Item | None
     sent: bool = False
+    beside: bool = False
 
 
 @dataclass
@@ -294,7 +295,7 @@ class Planner:
                     continue
                 entry.lost.remove(lost)
                 if there is None or there.dead:
-                    entry.acts.append(Act(name, self._anew(there, [value, loser.values[1]]), there))
+                    entry.acts.append(Act(name, self._anew(there, [value, loser.values[1]]), there, beside=True))
                 break
 
     def _anew(self, there: Item | None, values: list[Value]) -> Item:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cradle_desktop.conflict.resolve import kept_name
+from cradle_protocol.compat import sha256
 from cradle_protocol.errors import READ_ONLY
 from cradle_testing.scenes import TWO_DESKTOPS, TWO_DEVICES, known_everywhere
 from cradle_testing.worlds import World
@@ -55,4 +57,39 @@ def test_the_newest_wins_whoever_brought_it(tmp_path: Path, name: str) -> None:
     w.advance()
     w.sync("D1", "R1", policy="newest")
     assert w["D1"].store.read("a") == w["R1"].store.read("a") == b"newer" and w.losers() == [b"older"]
+    w.settle_and_check()
+
+
+@pytest.mark.parametrize("edits", [(b"one", b"two"), (b"two", b"one")])
+def test_a_loser_stays_kept_where_a_part_of_what_belongs_together_failed(
+    tmp_path: Path, edits: "tuple[bytes, bytes]"
+) -> None:
+    """An edit had followed a move and displaced another one; then the old path could not go: the loser was dropped."""
+    w = World(tmp_path)
+    known_everywhere(w, b=b"base")
+    w["D1"].store.write("b", edits[0])
+    w["D1"].store.write("c", edits[1])
+    w["R1"].store.rename("b", "c")
+    w.advance()
+    w["D1"].store.failing_writes["b"] = READ_ONLY
+    w.sync("D1", "R1")
+    w["D1"].store.failing_writes.clear()
+    w["D1"].store.delete("b")  # so that nothing is left of it but what was brought to c
+    w.settle_and_check()
+    assert set(edits) <= set(w.contents())
+
+
+def test_a_copy_beside_that_cannot_be_put_there_is_not_overwritten(tmp_path: Path) -> None:
+    """Of both versions one was overwritten, before the copy beside turned out to be impossible."""
+    w = World(tmp_path, desktops=TWO_DESKTOPS)
+    w["D1"].store.write("a", b"one")
+    w["D2"].store.write("a", b"two")
+    for content in (b"one", b"two"):
+        w["D2"].store.failing_writes[kept_name("a", "desktop", sha256(content).digest())] = READ_ONLY
+    w.sync("D1", "R1")
+    assert [path for path, _ in w.sync("D2", "R1", policy="both").skipped]
+    assert {b"one", b"two"} <= set(w.contents())
+    w["D2"].store.failing_writes.clear()
+    w.sync("D2", "R1", policy="both")
+    assert len(w["R1"].store.tree()) == 2
     w.settle_and_check()

@@ -299,12 +299,14 @@ class Arriving:
         return self._device_wrote.get(lost.held)
 
     def _skip(self, step: Step, error: StoreError) -> None:
-        """Skip an item whole, and what is tied to it. What was kept of it was not displaced after all."""
+        """Skip an item whole, and what is tied to it. What was kept was not displaced after all, if not done yet."""
         step.reason = error.text
         self.result.skipped.append((step.new.identity, error.text))
         self.result.down.failed += 1
         for other in step.group or [step]:
             self.skipped.add(other.new.id)
+            if other.done:
+                continue
             for loser in other.kept:
                 self._tally(loser).conflicts -= not self.decisions.get(loser.item_id)
                 self.conflicts.withdraw(loser)
@@ -329,6 +331,7 @@ class Arriving:
             if error.status in MENDABLE and not step.lost and len(step.group) < 2:
                 self._again.append(step)
             return
+        step.done = True
         if self._former is not None:
             self._former.done(step)
         self._put(step.new)
@@ -412,9 +415,13 @@ def _batches(steps: list[Step]) -> Iterator[list[Step]]:
 
 
 def _in_order(steps: list[Step]) -> list[Step]:
-    """Directories before what lies in them, then files, then deletes from the inside out."""
+    """Directories before what lies in them, then files, then deletes from the inside out.
+
+    A copy beside comes before what takes its place: if it cannot be put there, nothing of it was overwritten.
+    """
     directories = sorted((s for s in steps if _makes_directory(s)), key=lambda s: s.new.identity)
     files = [s for s in steps if not s.new.dead and not _makes_directory(s)]
+    files.sort(key=lambda s: not s.group or s.group[0] is s)
     deletes = sorted((s for s in steps if s.new.dead), key=lambda s: s.new.identity, reverse=True)
     return directories + files + deletes
 

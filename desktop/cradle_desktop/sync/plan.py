@@ -36,7 +36,7 @@ class Step:
     """One item that becomes different on the desktop.
 
     lost    what it displaces; group: steps that happen together or not at all, this one among them
-    kept    what of `lost` is in the conflict store; reason: why it was skipped (both while it is executed)
+    kept    what of `lost` is in the conflict store; reason: why it was skipped; done: it is real (while it is executed)
     fetch   the change whose content must be fetched from the device, None if no content is needed
     copy    the local item whose content, as it was before the pass, is the one wanted; None if there is none
     made    the content itself where it was made here (a merge), else None
@@ -51,6 +51,7 @@ class Step:
         self.group: list[Step] = []
         self.kept: list[Loser] = []
         self.reason = ""
+        self.done = False
 
 
 class Departure:
