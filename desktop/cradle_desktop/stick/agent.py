@@ -27,6 +27,7 @@ from cradle_hardware.loopback import LoopLink
 from cradle_protocol.errors import BUSY, NOT_ALLOWED, LocalError
 from cradle_protocol.provider.paths import OWN_FOLDER
 from cradle_protocol.provider.store import StoreError
+from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.wire.constants import APPLY
 
 TYPE_CHECKING = False
@@ -203,11 +204,10 @@ class StickReplica(Replica):
     def check_tick(self, known: int) -> None:
         """See Replica; it begins with being who it is with this desktop."""
         meta = self.settled()
-        assert isinstance(meta, HostMetadata)
         owned = self._owned()
         mine = owned.get(self._desktop(), b"")
         if mine in meta.replicas[1:]:
-            meta.become(mine)
+            become(meta, mine)
         elif mine != meta.replicas[0] and meta.replicas[0] in owned.values():
             meta.renew(fresh_id())
         if meta.tick < known:
@@ -222,6 +222,22 @@ class StickReplica(Replica):
         """{desktop id: replica id} of all that have one."""
         rows = self.meta().note(_OWNERS)
         return {rows[at : at + 16]: rows[at + 16 : at + 32] for at in range(0, len(rows), 32)}
+
+
+def become(meta: "LogMetadata", replica_id: bytes) -> None:
+    """Be again a replica that these metadata were before, with no intents pending.
+
+    Its ticks go on where they were; what is ours now is another's.
+    """
+    number = meta.replicas.index(replica_id)
+    keys = list(range(len(meta.replicas)))
+    keys[0], keys[number] = number, 0
+    meta.replicas[0], meta.replicas[number] = meta.replicas[number], meta.replicas[0]
+    known, forgotten = meta.knowledge, meta.forgotten
+    meta.tick = max(vector.get(number, 0) for vector in [*known.vectors, *known.exceptions.values()])
+    meta.knowledge = Knowledge.from_bytes(known.to_bytes(), keys, known.limit)
+    meta.forgotten = Knowledge.from_bytes(forgotten.to_bytes(), keys, forgotten.limit)
+    meta.compact(keys)
 
 
 class Stick:
