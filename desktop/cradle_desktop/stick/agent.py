@@ -201,8 +201,8 @@ class StickReplica(Replica):
         name, store_id, replica, objects = super().facts()
         return name, store_id, self._owned().get(self._desktop(), NO_ID) if replica != NO_ID else replica, objects
 
-    def check_tick(self, known: int) -> None:
-        """See Replica; it begins with being who it is with this desktop."""
+    def check_tick(self, known: int) -> "Any":
+        """See Replica; it begins with being who it is with this desktop. All in one slice: nobody waits beside it."""
         meta = self.settled()
         owned = self._owned()
         mine = owned.get(self._desktop(), b"")
@@ -214,6 +214,7 @@ class StickReplica(Replica):
             meta.renew(fresh_id())
         owned[self._desktop()] = meta.replicas[0]
         meta.set_note(_OWNERS, b"".join(desktop + replica for desktop, replica in owned.items()))
+        return ()
 
     def _desktop(self) -> bytes:
         return self._keys.partners()[0][0]
