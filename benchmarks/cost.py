@@ -206,14 +206,16 @@ def goals(found: "Sequence[Grown]") -> "list[tuple[str, str, bool]]":
 def text_of(found: "Sequence[Grown]") -> str:
     return f"""# Cost and growth
 
-Made by `make bench-cost` on {date.today()}: {machine()}. Files of some 20 bytes, a hundred to a folder, on tmpfs, over
-loopback TCP without encryption through a relay that counts; the agent runs on. Medians of {ROUNDS} but for the first
-sync. CPU is told for either side; the desktop's is that of the whole command, interpreter start included.
+Made by `make bench-cost` on {date.today()}: {machine()}.
+Files of some 20 bytes, a hundred to a folder, on tmpfs, over loopback TCP without encryption through a relay that
+counts; the agent runs on. Medians of {ROUNDS} but for the first sync. CPU is told for either side; the desktop's is that
+of the whole command, interpreter start included.
 
 {growth_table(found)}
 What grows in a no-op is the scan and nothing else: without a journal of the file system each object has to be looked
 at once (`stat`) and compared with what was noted of it, which is read in one statement. Wire, knowledge and what is
-written do not depend on what exists.
+written do not depend on what exists. Where something has changed, both sides also look through their metadata for
+what the other one lacks.
 
 {state_table(found)}
 ## Goals

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cradle_protocol.sync.version import Vector, Version
 
 DEAD = 0x80
+# Replicas that a question to the database names; versions of others are looked at here.
+_MOST_CASES = 64
 
 _VERSION = Struct(">IH")
 _ENTRY = Struct(">HI")
@@ -140,6 +142,20 @@ def _unpack_vectors(data: bytes) -> "tuple[list[Vector], int]":
         vectors.append(dict(_ENTRY.iter_unpack(data[at:end])))
         at = end
     return vectors, at
+
+
+def may_lack(units: int, vector: "Vector") -> str:
+    """What SQL has to ask of `body` to leave out most items of which the vector holds every version, and no other item.
+
+    units: of most items; what has another number is not left out.
+    """
+    asked = [f"substr(body, 1, 1) <> x'{units:02x}'"]
+    known = sorted(vector.items())[:_MOST_CASES]
+    cases = " ".join(f"WHEN x'{_U16.pack(key).hex()}' THEN {{}} > x'{_U32.pack(tick).hex()}'" for key, tick in known)
+    for at in range(2 + _VERSION.size, 2 + _VERSION.size * (units + 1), _VERSION.size):
+        tick, key = f"substr(body, {at}, {_U32.size})", f"substr(body, {at + _U32.size}, {_U16.size})"
+        asked.append(f"CASE {key} {cases.replace('{}', tick)} ELSE 1 END" if known else "1")
+    return " OR ".join(asked)
 
 
 def lacks(vector: "Vector", body: bytes) -> bool:

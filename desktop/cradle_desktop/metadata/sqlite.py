@@ -9,7 +9,16 @@ from collections.abc import Iterator
 
 from cradle_desktop.metadata.database import Database
 from cradle_desktop.metadata.interface import MetadataStore, ReplicaInfo, StateError
-from cradle_desktop.metadata.record import DEAD, body_of, item_from, lacks, mark_of, pack_intents, unpack_intents
+from cradle_desktop.metadata.record import (
+    DEAD,
+    body_of,
+    item_from,
+    lacks,
+    mark_of,
+    may_lack,
+    pack_intents,
+    unpack_intents,
+)
 from cradle_protocol.errors import RemoteError
 from cradle_protocol.sync.item import IMPLIED, RACY, Item
 from cradle_protocol.sync.knowledge import Knowledge
@@ -42,7 +51,7 @@ _UPSERT = (
     "INSERT INTO item (replica, id, oid, identity, mark, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
     "SET oid = excluded.oid, identity = excluded.identity, mark = excluded.mark, body = excluded.body"
 )
-_PAGE = "SELECT id, oid, identity, mark, body FROM item WHERE replica = ? AND id {} ? ORDER BY id LIMIT ?"
+_PAGE = "SELECT id, oid, identity, mark, body FROM item WHERE replica = ? AND id {} ?{} ORDER BY id LIMIT ?"
 
 _Row = tuple[bytes, int, str, bytes, bytes]
 
@@ -197,7 +206,7 @@ class SqliteMetadata(Metadata):
             held = [item for item in held if news(item, knowledge.vector(item.id))]
         at = 0
         all_near = self._marks is not None and self._marks.keys() <= near.keys()
-        for row in () if all_near else self._rows(lower):
+        for row in () if all_near else self._rows(lower, knowledge):
             if row[0] in near or (knowledge is not None and not lacks(knowledge.vector(row[0]), row[4])):
                 continue
             while at < len(held) and held[at].id < row[0]:
@@ -206,13 +215,15 @@ class SqliteMetadata(Metadata):
             yield item_from(*row)
         yield from held[at:]
 
-    def _rows(self, lower: bytes) -> "Iterator[_Row]":
-        page: list[_Row] = self._all(_PAGE.format(">="), (self._number, lower, PAGE))
+    def _rows(self, lower: bytes, knowledge: "Knowledge | None") -> "Iterator[_Row]":
+        """Rows in the order of ids; with a knowledge those alone that it may lack: the database leaves out the rest."""
+        more = "" if knowledge is None else f" AND ({may_lack(self.units, knowledge.lowest())})"
+        page: list[_Row] = self._all(_PAGE.format(">=", more), (self._number, lower, PAGE))
         while page:
             yield from page
             if len(page) < PAGE:
                 return
-            page = self._all(_PAGE.format(">"), (self._number, page[-1][0], PAGE))
+            page = self._all(_PAGE.format(">", more), (self._number, page[-1][0], PAGE))
 
     def implied(self) -> "list[Item]":
         found = [self.get(item_id) for item_id, mark in self._loaded().items() if mark[0] & IMPLIED]

@@ -1,9 +1,11 @@
 """Every item, whatever it holds, comes back from the bytes of its row; so do intents."""
 
+import sqlite3
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cradle_desktop.metadata.record import body_of, item_from, lacks, mark_of, pack_intents, unpack_intents
+from cradle_desktop.metadata.record import body_of, item_from, lacks, mark_of, may_lack, pack_intents, unpack_intents
 from cradle_protocol.sync.item import Item, Link
 from cradle_protocol.sync.version import knows_all
 from cradle_testing.metadata import fields
@@ -41,3 +43,20 @@ def test_intents_come_back(batch: "list[tuple[Item, dict[int, int]]]", shared: "
 @given(item=items(), vector=vectors)
 def test_lacks_is_what_the_versions_say(item: Item, vector: "dict[int, int]") -> None:
     assert lacks(vector, body_of(item)) == (not knows_all(vector, item.versions))
+
+
+small = st.integers(0, 3)  # keys and ticks that meet
+near = st.tuples(small, small)
+
+
+@given(units=small, found=st.lists(near, max_size=3), vector=st.dictionaries(small, small))
+def test_the_database_leaves_out_what_is_held_and_nothing_else(
+    units: int, found: "list[tuple[int, int]]", vector: "dict[int, int]"
+) -> None:
+    body = body_of(Item(b"i" * 16, 1, "a", (1, 0), found, [b""] * len(found)))
+    database = sqlite3.connect(":memory:")
+    kept = database.execute(f"SELECT {may_lack(units, vector)} FROM (SELECT ? AS body)", (body,)).fetchone()[0]
+    database.close()
+    assert kept or not lacks(vector, body)
+    if len(found) == units and all(key in vector for _, key in found):
+        assert bool(kept) == lacks(vector, body)
