@@ -41,8 +41,8 @@ class Segments:
         self._full = False  # that one takes no more rows
         self._known: list[list[int]] = []  # [first row, bytes] of each segment, in order
         self._reader: "Log | None" = None
-        # Where reading goes on: row, its segment, offset and era.
-        self._at = self._segment = self._offset = self._era = -1
+        # Where reading goes on: row, its segment, offset and era; and the offset of the row before.
+        self._at = self._segment = self._offset = self._era = self._before = -1
         system.make_directory(folder)
         self._list()
         if self._known:
@@ -136,7 +136,9 @@ class Segments:
 
         The view is valid until the next call of anything here. OSError.
         """
-        if position != self._at:
+        if position == self._at - 1 and self._before >= 0:  # once more: it did not fit where it was to go
+            self._at, self._offset = position, self._before
+        elif position != self._at:
             self._seek(position)
         while self._segment < len(self._known):
             log = self._reading()
@@ -181,11 +183,12 @@ class Segments:
             elif kind == _ROW:
                 self._at += 1
                 if self._at > position:
+                    self._before = self._offset - size
                     return self._at - 1, self._era, memoryview(buffer)[start:end]
         return None
 
     def _stop_reading(self) -> None:
-        self._at = -1
+        self._at = self._before = -1
         if self._reader is not None:
             self._reader.close()
             self._reader = None

@@ -5,6 +5,7 @@
 import json
 
 from cradle_device import system
+from cradle_device.log import Log
 from cradle_protocol.errors import CHANGED, LIMIT, NO_TYPE, LocalError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages import stream as m
@@ -315,4 +316,24 @@ def test_the_program_is_told_of_a_stream_in_the_first_answer():
     hand = Far().join(agent).hand
     assert [t[:2] for t in hand.session.peer.types] == [("readings", readings.cursors.stream)]
     assert agent.types()[0][3] == 1 and json.dumps({}) == "{}" and system.exists(agent.state + "/readings/rows")
+    agent.close()
+
+
+def test_reading_looks_at_each_row_about_once():
+    """A row that does not fit into a part is read again for the next one, without those before it."""
+    agent, readings = recorder("once-read", segment=1 << 16)
+    for k in range(400):
+        readings.append({"n": k})
+    looks, real = [0], Log.sound
+
+    def sound(log, offset):
+        looks[0] += 1
+        return real(log, offset)
+
+    Log.sound = sound
+    try:
+        assert len(Far().fetch(agent, 300)) == 400
+    finally:
+        Log.sound = real
+    assert looks[0] < 600
     agent.close()
