@@ -70,7 +70,7 @@ class Batch:
         self.entries: list[Entry] = []
         self.ids: list[bytes] = []
         self.lower = self.upper = b""
-        self.learn = False
+        self.learn = self.together = False
         self._most = most
         self._begun = False
         self._writer: "Writer | None" = None
@@ -94,7 +94,7 @@ class Batch:
         if tag == c.BEGIN:
             self._begun = True
             self.lower, self.upper, flags = values
-            self.learn = flags & c.LEARN != 0
+            self.learn, self.together = flags & c.LEARN != 0, flags & c.TOGETHER != 0
         elif tag == c.CHANGE:
             self._change(values)
         elif tag == c.DATA:
@@ -150,7 +150,7 @@ class Batch:
             if bool(old.flags & GHOST) == change.ghost:
                 return Entry(None, old)
             new = old.copy()  # the filter has changed: the content comes, or goes
-        elif verdict != TAKE or new is None:
+        elif verdict != TAKE or new is None or change.id in self.channel.refused:
             return Entry(None, old, STALE)
         if (not new.identity and not new.dead) or len(new.identity.encode()) > PATH_MAX:
             return Entry(None, old, BAD_NAME)
@@ -315,7 +315,13 @@ class Batch:
         settled = False
         try:
             yield FLASH
-            yield from self._installer().run()
+            if self.together:
+                from cradle_device.together import install  # a board loads it when objects belong together
+
+                if not install(self._installer(), self.channel.store, self.entries):
+                    self.channel.refused += self.ids
+            else:
+                yield from self._installer().run()
             self._learn()
             self.channel.meta.commit()
             settled = True

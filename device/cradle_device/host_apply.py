@@ -59,7 +59,7 @@ class HostBatch(Batch):
 
     def _take_new(self, view: memoryview, at: int) -> int:
         """Take new files, both elements of each, as long as such come. Where the last one ends."""
-        if self.committing or not self._begun or (self.entries and self.entries[-1].waiting):
+        if self.committing or self.together or not self._begun or (self.entries and self.entries[-1].waiting):
             return at
         meta, store = self.channel.meta, self.channel.store
         if meta.units != _UNITS:

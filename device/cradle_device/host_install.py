@@ -85,7 +85,7 @@ class HostInstaller(Installer):
         yield from self._act_all(again, None)
         self._store.sync()
         self._meta.put_new([new for new in news if new.stamp])
-        self._remember(self._unfailed(), acts)
+        self.remember(acts)
 
     def _with_vectors(self, news: "list[Newcomer]") -> "list[tuple[Newcomer, Vector]]":
         made = self._made

@@ -39,26 +39,30 @@ class Installer:
 
     def run(self) -> "Steps":
         """Durable data, durable intents, then the acts, then durable objects. Failures are left in the entries."""
-        ready = self._unfailed()
-        acts = [entry for entry in ready if self._must_act(entry)]
+        acts = self.prepare()
+        again: list[Entry] = []
+        yield from self._act_all(acts, again)
+        yield from self._act_all(again, None)
+        if acts:
+            self._store.sync()
+        self.remember(acts)
+
+    def prepare(self) -> "list[Entry]":
+        """Make data and intents durable. Returns what there is to do, in an order that works."""
+        acts = [entry for entry in self._unfailed() if self._must_act(entry)]
         if any([entry.name for entry in acts]):
             self._store.sync()
         if acts:
             self._intend(acts)
-        again: list[Entry] = []
-        yield from self._act_all(_in_order(acts), again)
-        yield from self._act_all(again, None)
-        if acts:
-            self._store.sync()
-        self._remember(ready, acts)
+        return _in_order(acts)
 
     def _unfailed(self) -> "list[Entry]":
         return [entry for entry in self._entries if entry.new is not None and not entry.status]
 
-    def _remember(self, ready: "list[Entry]", acts: "list[Entry]") -> None:
+    def remember(self, acts: "list[Entry]") -> None:
         """The store is as it shall be: now the metadata."""
-        for entry in ready:
-            if not entry.status and entry.new is not None:
+        for entry in self._unfailed():
+            if entry.new is not None:
                 self._put(entry.new)
         for entry in acts:
             if not entry.status and entry.new is not None and not entry.new.held():
@@ -113,16 +117,17 @@ class Installer:
         for k in range(len(entries)):
             entry = entries[k]
             try:
-                self._act(entry)
+                self.act(entry)
             except StoreError as error:
                 if again is not None and error.status in _AGAIN:
                     again.append(entry)
                 else:
-                    self._fail(entry, error.status)
+                    self.fail(entry, error.status)
             if k % _STRIDE == _STRIDE - 1:
                 yield WORK
 
-    def _fail(self, entry: "Entry", status: int) -> None:
+    def fail(self, entry: "Entry", status: int) -> None:
+        """Leave this change out; what was staged of it goes."""
         entry.status = status
         if entry.name:
             try:
@@ -147,7 +152,8 @@ class Installer:
                 return True
         return False
 
-    def _act(self, entry: "Entry") -> None:
+    def act(self, entry: "Entry") -> None:
+        """Make one entry real. Raises StoreError."""
         new, old = entry.new, entry.old
         assert new is not None
         if new.held():

@@ -77,6 +77,7 @@ class Channel:
     forgotten  what it has forgotten, where that is to be taken over
     staged   {name: length} of contents that an earlier session left half received
     stashed  {name: digest} of copies made in this one
+    refused  ids of changes that belong together and failed together: in this pass they fail again
     """
 
     def __init__(self, number: int, replica: "Replica", meta: "Metadata", preview: bool) -> None:
@@ -86,6 +87,7 @@ class Channel:
         self.forgotten: Knowledge | None = None
         self.staged: dict[str, int] = {}
         self.stashed: dict[str, bytes] = {}
+        self.refused: list[bytes] = []
         self._store_id = self.store.store_id()
 
     def refresh(self) -> None:
@@ -187,6 +189,7 @@ def begin_pass(talk: "Conversation", request: int, body: memoryview, more: bool)
         channel = talk.channel(asked.channel, True)
         channel.made = _knowledge(asked.made_with, channel.meta)
         channel.forgotten = _knowledge(asked.forgotten, channel.meta) if asked.flags & c.FULL else None
+        channel.refused = []
         talk.passing = channel
         talk.session.reply(request, c.PASS_REPLY)
     return

@@ -151,9 +151,9 @@ class Desk:
 
     meta: "MortalMetadata | MortalSqlite"
 
-    def __init__(self, number: int, modes: bool, folder: "Path | None") -> None:
+    def __init__(self, number: int, modes: bool, folder: "Path | None", kind: "type[MemoryStore]") -> None:
         self.number, self._folder = number, folder
-        self.store = MemoryStore(modes=modes, store_id=b"desk%12d" % number)
+        self.store = kind(modes=modes, store_id=b"desk%12d" % number)
         self.conflicts = MemoryConflicts()
         self.lives = 0
         self.forget_everything()
@@ -163,10 +163,11 @@ class Desk:
         self.lives += 1
         if self._folder is not None:
             database = Database(self._folder / f"desktop {self.number}" / f"life {self.lives}.db")
-            SqliteStore(database).open_replica("/folder", self.store.type, 2)
+            SqliteStore(database).open_replica("/folder", self.store.type, len(self.store.units))
             self.meta = MortalSqlite(database, "/folder", self.store.type)
             return
-        self.meta = MortalMetadata(new_replica_id(b"D%3d desktop%4d" % (self.number, self.lives), True), 2)
+        replica_id = new_replica_id(b"D%3d desktop%4d" % (self.number, self.lives), True)
+        self.meta = MortalMetadata(replica_id, len(self.store.units))
 
     def restart(self) -> None:
         """The power comes back: only what was durable is there."""
@@ -178,8 +179,8 @@ class Desk:
 class Device:
     """A device: its store and its agent."""
 
-    def __init__(self, number: int, modes: bool, folder: Path, batch_items: int) -> None:
-        self.store = MemoryStore(modes=modes, store_id=b"devi%12d" % number)
+    def __init__(self, number: int, modes: bool, folder: Path, batch_items: int, kind: "type[MemoryStore]") -> None:
+        self.store = kind(modes=modes, store_id=b"devi%12d" % number)
         self.end = AgentEnd(number, self.store, folder, batch_items)
 
     def restart(self) -> None:
@@ -192,8 +193,10 @@ class World:
     """Desktops D1.. and devices R1.., by name in `world["D1"]`.
 
     sqlite: do desktops keep their metadata in a database? In memory they are faster.
-    collision, impossible: as in `SyncOptions`.
+    collision, impossible: as in `SyncOptions`; kind: of all stores.
     """
+
+    kind: type[MemoryStore] = MemoryStore
 
     sqlite = False
     collision: "OnName" = "rename"
@@ -211,9 +214,10 @@ class World:
         self.desktops, self.devices = desktops, devices
         self.names = desktops + devices
         databases = folder if self.sqlite else None
-        self.desks = {name: Desk(k, modes.get(name, True), databases) for k, name in enumerate(desktops)}
+        self.desks = {name: Desk(k, modes.get(name, True), databases, self.kind) for k, name in enumerate(desktops)}
         self.boards = {
-            name: Device(k, modes.get(name, True), folder / name, batch_items) for k, name in enumerate(devices)
+            name: Device(k, modes.get(name, True), folder / name, batch_items, self.kind)
+            for k, name in enumerate(devices)
         }
         self.content_bytes = 0  # of contents that crossed the link
         self.filtered: dict[tuple[str, str], bytes] = {}  # what of a device's filter each desktop has carried out
@@ -252,7 +256,7 @@ class World:
         """Tombstone cleanup: after a scan every tombstone of this replica goes, however young."""
         meta: Metadata
         if name in self.boards:
-            replica = self.boards[name].end.agent.replicas["files"]
+            replica = self.boards[name].end.agent.replicas[self.kind.type]
             meta = replica.meta()
             replica.scan()
         else:
@@ -264,7 +268,7 @@ class World:
 
     def set_filter(self, device: str, wanted: Filter) -> None:
         """What this device wants from now on."""
-        meta = self.boards[device].end.agent.replicas["files"].settled()
+        meta = self.boards[device].end.agent.replicas[self.kind.type].settled()
         generation = int.from_bytes(meta.note(FILTER)[:4], "big") + 1
         meta.set_note(FILTER, generation.to_bytes(4, "big") + wanted.text())
         meta.commit()
@@ -376,7 +380,7 @@ class World:
     def ghosts(self, device: str) -> "set[str]":
         """What a device has by name only, as `tree` would show it."""
         board = self.boards[device]
-        items = [item for item in board.end.agent.replicas["files"].settled().items() if item.flags & GHOST]
+        items = [item for item in board.end.agent.replicas[self.kind.type].settled().items() if item.flags & GHOST]
         names = {item.identity + "/" if item.values[0] == DIRECTORY else item.identity for item in items}
         return names - board.store.tree().keys()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cradle_desktop.conflict.resolve import kept_name
+from cradle_desktop.sync.filter import Filter
 from cradle_desktop.sync.naming import Names
 from cradle_protocol.errors import NO_ROOM, READ_ONLY
 from cradle_protocol.provider.paths import CASELESS, COMPOSED, FAT_NAMES
@@ -263,6 +264,23 @@ def test_a_name_comes_free(tmp_path: Path) -> None:
     assert not result.skipped and w.notes == []
     assert w["R1"].store.tree() == {"README": b"x", "OLD": b"other"}
     w.settle_and_check()
+
+
+def test_what_a_device_does_not_want_is_in_nobodys_way(tmp_path: Path) -> None:
+    """A device with a filter has it by name only: no collision, until the filter changes."""
+    w = World(tmp_path)
+    caseless(w, "R1")
+    w.set_filter("R1", Filter(exclude=("README",)))
+    w["D1"].store.write("README", b"LARGE")
+    w["D1"].store.write("readme", b"small")
+    w.advance()
+    assert not w.sync("D1", "R1").skipped and w.notes == []
+    assert set(w["D1"].store.tree()) == {"README", "readme"} and w["R1"].store.tree() == {"readme": b"small"}
+    w.set_filter("R1", Filter())
+    w.sync("D1", "R1")
+    w.settle_and_check()
+    stays, gives = pair_of("README", "readme")
+    assert set(w["R1"].store.tree()) == {stays, beside(gives)}
 
 
 # -- composed and decomposed accents

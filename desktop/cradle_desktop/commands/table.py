@@ -67,7 +67,7 @@ def _partner(help: str, optional: bool = True) -> Argument:
 
 ONE_OR_ALL = "name of a partner (default: every partner that answers)"
 CODE = "six-digit pairing code"
-POLICIES = ["desktop", "device", "newest", "both", "merge", "skip", "ask"]
+POLICIES = ["desktop", "device", "newest", "both", "merge", "provider", "skip", "ask"]
 CAPTURE = Argument("--capture", metavar="FILE", help="write the conversation into a file, for `cradle trace`")
 
 COMMANDS = [

@@ -4,11 +4,14 @@ What makes way is kept before it is overwritten, so a resolution is taken back b
 """
 
 import time
+from hashlib import sha256
 
+from cradle_desktop.conflict.contents import BytesReader
 from cradle_desktop.conflict.store import Conflict, ConflictStore
 from cradle_protocol.errors import CHANGED
+from cradle_protocol.provider.desktop import RecordStore
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
-from cradle_protocol.sync.values import DIRECTORY, UNKNOWN, digest_of, is_file
+from cradle_protocol.sync.values import DIRECTORY, UNKNOWN, digest_of, file_value, is_file
 
 # Hex digits of the hash in a kept copy's name; more only where that name is taken by something else.
 _TAG_SIZES = (6, 12, 24)
@@ -122,7 +125,7 @@ def _take(conflicts: ConflictStore, conflict: Conflict, side: str, store: Object
 
 
 def _need(conflicts: ConflictStore, conflict: Conflict, value: bytes) -> None:
-    if not conflict.unit and is_file(value) and not conflicts.contents.holds(digest_of(value)):
+    if is_file(value) and not conflicts.contents.holds(digest_of(value)):
         raise ConflictError(f"{conflict.identity}: that version was dropped when the conflict store was full.")
 
 
@@ -132,12 +135,43 @@ def _put_unit(
     """Change one unit that is not the content."""
     if current is None:
         raise ConflictError(f"{conflict.identity} is not there any more; there is nothing to change.")
+    if isinstance(store, RecordStore):
+        _put_fields(conflicts, conflict, value, store, current)
+        return
     if not store.holds(conflict.unit):
         raise ConflictError(f"{conflict.identity}: the store cannot hold its {store.units[conflict.unit]}.")
     wanted = store.values(current)
     conflicts.displace(conflict, in_place(conflict), wanted[conflict.unit], None, None)
     wanted[conflict.unit] = value
     store.install(conflict.identity, None, wanted, current, content=False)
+
+
+def _put_fields(conflicts: ConflictStore, conflict: Conflict, value: bytes, store: RecordStore, current: bytes) -> None:
+    """Put one field group of a kept record into the record that is there, which is kept in turn."""
+    ours, theirs = _whole(store.open(conflict.identity)), _whole(conflicts.contents.open(digest_of(value)))
+    try:
+        made = store.compose(ours, theirs, [u == conflict.unit for u in range(len(store.units))])
+    except ValueError:
+        raise ConflictError(f"{conflict.identity} is no record any more; look at it and try again.") from None
+    here, written = store.values(current)[0], written_at(store, current)
+    conflicts.displace(conflict, in_place(conflict), here, BytesReader(ours), written)
+    name = _STAGE + sha256(made).hexdigest()[:_STAGE_DIGITS]
+    try:
+        store.stage_bytes(name, made)
+        units = [UNKNOWN] * (len(store.units) - 1)
+        store.install(conflict.identity, name, [file_value(len(made), sha256(made).digest()), *units], current)
+    finally:
+        store.unstage(name)
+
+
+def _whole(reader: Reader) -> bytes:
+    data, buffer = bytearray(), memoryview(bytearray(_PIECE))
+    try:
+        while n := reader.read_into(buffer):
+            data += buffer[:n]
+        return bytes(data)
+    finally:
+        reader.close()
 
 
 def _put_content(

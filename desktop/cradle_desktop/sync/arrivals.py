@@ -23,10 +23,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.sync.report import Policy
 
-    FindOut = Callable[[list[tuple[Change, Item]]], dict[bytes, Answer]]
+    FindOut = Callable[[list[tuple[Change, Item, list[int]]]], dict[bytes, Answer]]
 
 # Policies that have to look at more than versions and hashes.
-ASKING = ("newest", "merge")
+ASKING = ("newest", "merge", "provider")
 
 
 class Arrivals:
@@ -34,6 +34,7 @@ class Arrivals:
     `find_out` what the policies `newest` and `merge` have to know of clashing files. `revert`: the side whose own
     changes are dropped, "" for none.
 
+    records  objects have field groups, and no folders (`RecordStore`)
     full     the changes are all that the device has: it has forgotten deletes which never came here
     skipped  ids that are left out of the pass
     dropped  tombstones that must go, with what was forgotten noted, before anything is done
@@ -56,6 +57,7 @@ class Arrivals:
         self.hash_both, self.type, self.decisions, self.find_out = hash_both, type, decisions, find_out
         self.revert = revert
         self.full, self.skipped = full, set[bytes]()
+        self.records = False
         self.dropped: list[bytes] = []
         self._hashed: dict[bytes, bytes] = {}  # local values that were hashed for this plan
 
@@ -77,6 +79,8 @@ class Arrivals:
                 self._step(plan, plan.steps, by_id, change, dropped.items, dropped.lost)
             elif verdict == TAKE and item is not None:
                 self._step(plan, plan.steps, by_id, change, [item], [])
+            elif self.records and self._two_edits(change, verdict) and resolver.composer(change.id) is None:
+                self._leave(plan, change, "the two edits of it cannot be read just now, or are no records")
             elif verdict != KNOWN:
                 outcome = resolver.resolve(change, self.meta.get(change.id), last=False)
                 self._settle(plan, by_id, change, outcome, later)
@@ -85,10 +89,11 @@ class Arrivals:
         self.meta.knowledge.learn(LOWEST, HIGHEST, self.made, list(self.skipped))
         for change in later:
             self._settle_late(plan, by_id, change, resolver)
-        self._clear_the_way(plan)
-        changed = [step.new for step in plan.steps + plan.tail]
-        for directory in resolver.parents_to_revive(changed):
-            plan.tail.append(Step(directory, self.meta.base.get(directory.id), METADATA))
+        if not self.records:
+            self._clear_the_way(plan)
+            changed = [step.new for step in plan.steps + plan.tail]
+            for directory in resolver.parents_to_revive(changed):
+                plan.tail.append(Step(directory, self.meta.base.get(directory.id), METADATA))
         self.meta.knowledge.raise_own(0, self.meta.tick)
 
     def _drop(self, change: Change, verdict: int) -> Outcome | None:
@@ -144,17 +149,36 @@ class Arrivals:
             change.values = [local.values[0], *change.values[1:]]
 
     def _answers(self, judged: list[tuple[Change, int, Item | None]]) -> dict[bytes, Answer]:
-        """What the policy has to know about clashes of contents, found out for all of them at once."""
-        if self.policy not in ASKING:
+        """What has to be known about clashes by the policy, or to make one record of two, for all of them at once."""
+        if self.policy not in ASKING and not self.records:
             return {}
         clashes = []
         for change, verdict, _ in judged:
-            local = self.meta.get(change.id) if verdict == CLASH and not change.dead else None
-            if local is None or local.dead or not change.values or self._unsure(change, verdict) is not None:
+            local = self.meta.get(change.id) if verdict == CLASH else None
+            if local is None or self._unsure(change, verdict) is not None:
                 continue
-            if is_file(change.values[0]) and is_file(local.values[0]) and not change.ghost:
-                clashes.append((change, local))
+            if self._two_edits(change, verdict) and not change.ghost:
+                clashes.append((change, local, self._clashing(change, local)))
+            elif self.policy == "provider" and (change.dead or local.dead):
+                clashes.append((change, local, []))
         return self.find_out(clashes) if clashes else {}
+
+    def _two_edits(self, change: Change, verdict: int) -> bool:
+        """Do two contents clash?"""
+        local = self.meta.get(change.id) if verdict == CLASH and not change.dead else None
+        if local is None or local.dead or not change.values:
+            return False
+        return is_file(change.values[0]) and is_file(local.values[0])
+
+    def _clashing(self, change: Change, local: Item) -> list[int]:
+        """The change units of which two values clash. A record as a whole follows from its field groups."""
+        mine, made, values = self.meta.knowledge.vector(change.id), self.made.vector(change.id), change.values or []
+        return [
+            u
+            for u in range(int(self.records), len(values))
+            if not knows(mine, change.versions[u]) and not knows(made, local.versions[u])
+            and compare(values[u], local.values[u]) != EQUAL
+        ]  # fmt: skip
 
     def _judge(self, change: Change) -> tuple[int, Item | None]:
         mine, made = self.meta.knowledge.vector(change.id), self.made.vector(change.id)
@@ -227,14 +251,14 @@ class Arrivals:
             return
         self.meta.knowledge.learn_item(change.id, self.made.vector(change.id))
 
-    def _leave(self, plan: Plan, change: Change) -> None:
+    def _leave(self, plan: Plan, change: Change, reason: str = "its content cannot be read just now") -> None:
         """Skip an item whole: its content is needed and cannot be had here just now."""
         local = self.meta.get(change.id)
         identity = local.identity if local is not None else change.identity or ""
         if change.ghost:
             plan.absent.append(identity)
         else:
-            plan.skipped.append((identity, "its content cannot be read just now"))
+            plan.skipped.append((identity, reason))
         self.skipped.add(change.id)
 
     def _clear_the_way(self, plan: Plan) -> None:
@@ -321,7 +345,7 @@ class Arrivals:
 
     def _complete(self, new: Item, old: Item | None) -> None:
         """A unit that the device cannot say is said by the desktop, with a stamp of its own."""
-        if new.dead or len(new.values) < 2 or new.values[1] != UNKNOWN or not self.holds_mode:
+        if new.dead or self.records or new.values[1] != UNKNOWN or not self.holds_mode:
             return
         source = old if new.link is None else self.meta.base.get(new.link.id)
         kept = source.values[1] if source is not None and len(source.values) > 1 else UNKNOWN

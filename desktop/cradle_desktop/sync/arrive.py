@@ -20,6 +20,7 @@ from cradle_desktop.sync.resolve import Lost
 from cradle_desktop.undo.journal import Journal
 from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT, NO_ROOM
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
+from cradle_protocol.provider.together import show_together
 from cradle_protocol.sync.detect import check_racy, unimply
 from cradle_protocol.sync.item import IMPLIED, RACY, Item, item_id, phantom
 from cradle_protocol.sync.knowledge import Knowledge, after
@@ -180,8 +181,11 @@ class Arriving:
         self.meta.intend(items, [self.made.vector(item.id) for item in items])
         if self._former is not None:
             self._former.note(ready)
-        for step in _in_order(ready):
-            self._act(step)
+        if ready[0].together:
+            self._act_together(ready)
+        else:
+            for step in _in_order(ready):
+                self._act(step)
         if self._former is not None:
             self._former.end()
         for parent in implied:
@@ -318,19 +322,36 @@ class Arriving:
         """Make one item real and put its metadata; an object that is not what was expected is left alone."""
         if step.new.id in self.skipped:
             return
-        if self._former is not None:
-            self._former.begin(step)
         try:
-            if step.new.dead:
-                self._delete(step)
-            else:
-                self._install(step)
+            self._make(step)
         except StoreError as error:
             self._skip(step, error)
             self._known_directories.discard(step.new.identity.rpartition("/")[0])
             if error.status in MENDABLE and not step.lost and len(step.group) < 2:
                 self._again.append(step)
             return
+        self._made(step)
+
+    def _act_together(self, steps: list[Step]) -> None:
+        """Make items real in one step, all of them or none."""
+        try:
+            show_together(self.store, _in_order(steps), self._make)
+        except StoreError as error:
+            for step in steps:
+                self._skip(step, error)
+            return
+        for step in steps:
+            self._made(step)
+
+    def _make(self, step: Step) -> None:
+        if self._former is not None:
+            self._former.begin(step)
+        if step.new.dead:
+            self._delete(step)
+        else:
+            self._install(step)
+
+    def _made(self, step: Step) -> None:
         step.done = True
         if self._former is not None:
             self._former.done(step)

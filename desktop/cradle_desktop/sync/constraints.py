@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from cradle_desktop.conflict.resolve import kept_names
 from cradle_desktop.sync.arrivals import needs_content
 from cradle_desktop.sync.naming import Names
-from cradle_desktop.sync.plan import CREATE, METADATA, RENAME, UPDATE, Departure, Fitted, Plan, Step
+from cradle_desktop.sync.plan import CREATE, FILL, METADATA, RENAME, UPDATE, Departure, Fitted, Plan, Step
 from cradle_protocol.sync.item import IMPLIED, Item, Link, item_id
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.values import DIRECTORY, EQUAL, compare, is_file, is_lazy, with_digest
@@ -43,16 +43,18 @@ class Fitter:
 
     collision, impossible  RENAMED or SKIPPED
     digests                gives {id: SHA-256} of contents that nobody has hashed, as far as they can be read
+    wanted                 does the device want this item, or only its name?
     barred                 ids that are not for the device, found here
     """
 
     def __init__(
         self, meta: Overlay, plan: Plan, skipped: set[bytes], here: Names, there: Names, device: str, type: str,
         collision: str, impossible: str, digests: Callable[[list[Item]], dict[bytes, bytes]],
+        wanted: Callable[[Item], bool],
     ) -> None:  # fmt: skip
         self.meta, self.plan, self.skipped, self.type = meta, plan, skipped, type
         self.here, self.there, self.device, self.names = here, there, device, here.both(there)
-        self.collision, self.impossible, self.digests = collision, impossible, digests
+        self.collision, self.impossible, self.digests, self.wanted = collision, impossible, digests, wanted
         self.barred: set[bytes] = set()
 
     def fit(self, departures: list[Departure]) -> bool:
@@ -118,8 +120,11 @@ class Fitter:
 
     def _living(self) -> Iterator[Item]:
         """What lives and can be in each other's way: what the device does not get is not, where only it folds names."""
-        out = () if self.here.caseless() else self.barred
-        return (item for item in self.meta.items() if not item.dead and item.id not in out)
+        if self.here.caseless():
+            return (item for item in self.meta.items() if not item.dead)
+        return (
+            item for item in self.meta.items() if not item.dead and item.id not in self.barred and self.wanted(item)
+        )
 
     def _collides(self) -> bool:
         """Is a new name, or a folder that it is in, another spelling of a living one, or one that cannot stay?"""
@@ -371,7 +376,7 @@ def _comes(step: Step) -> bool:
 
 def _leaves(one: Departure) -> bool:
     """Is this an object that the device perhaps does not have yet?"""
-    return not one.item.dead and one.verb in (CREATE, RENAME, UPDATE)
+    return not one.item.dead and one.verb in (CREATE, FILL, RENAME, UPDATE)
 
 
 def _suspects(items: Iterable[Item], names: Names) -> list[Item]:

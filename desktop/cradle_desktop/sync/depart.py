@@ -21,8 +21,10 @@ from cradle_desktop.sync.meter import Meter
 from cradle_desktop.sync.plan import Departure
 from cradle_desktop.sync.remote import FOLLOWS, NONE, RESUME, STAGED, RemoteReplica
 from cradle_desktop.sync.report import Cancelled, Observer, TypeResult
+from cradle_desktop.sync.together import named, parties
 from cradle_desktop.sync.upload import Upload
 from cradle_protocol.errors import OK, STALE, STATUS_TEXT
+from cradle_protocol.provider.desktop import RecordStore
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import change_of
 from cradle_protocol.sync.knowledge import after
@@ -104,6 +106,10 @@ class Departing:
 
     def _send_all(self, alone: bool) -> None:
         staged = self._stash()
+        parted = self._parties()
+        for party in parted:
+            self._send_together(party, staged)
+        self.departures = named(self.departures, parted)
         lower = LOWEST
         batches = [[one] for one in self.departures] if alone else self._batches() or [[]]
         for k, batch in enumerate(batches):
@@ -119,14 +125,30 @@ class Departing:
     def _send_parts(self) -> None:
         """To a device that is too small for our knowledge: some items at a time, each alone."""
         staged = self._stash()
-        for k in range(0, len(self.departures), PART):
-            part = self.departures[k : k + PART]
+        parted = self._parties()
+        bound = {id(one) for party in parted for one in party}
+        others = [one for one in self.departures if id(one) not in bound]
+        for k, part in enumerate([*parted, *[others[k : k + PART] for k in range(0, len(others), PART)]]):
             self.remote.begin_part(self.meta, [one.item.id for one in part])
-            for one in part:
+            if k < len(parted):
+                self._send_together(part, staged)
+            for one in part if k >= len(parted) else named(part, [part]):
                 if self._meter.ends():
                     break
                 self._send([one], one.item.id, one.item.id, staged)
             self._land(0)
+
+    def _parties(self) -> list[list[Departure]]:
+        """What belongs together."""
+        return parties(self.departures, self.store.group) if isinstance(self.store, RecordStore) else []
+
+    def _send_together(self, party: list[Departure], staged: set[bytes]) -> None:
+        """All of it or nothing, before its pass; what fails so fails in the pass again, which tells."""
+        if len(party) <= self.remote.limits.batch_items:
+            self._send(party, LOWEST, HIGHEST, staged, together=True)
+            self._land(0)
+            self._failed.clear()
+            self._done -= len(party)
 
     def _stash(self) -> set[bytes]:
         """Let the device stage what it holds under another name. Returns the ids for which that worked."""
@@ -155,11 +177,13 @@ class Departing:
 
     # -- sending
 
-    def _send(self, batch: list[Departure], lower: bytes, upper: bytes, staged: set[bytes]) -> None:
+    def _send(
+        self, batch: list[Departure], lower: bytes, upper: bytes, staged: set[bytes], together: bool = False
+    ) -> None:
         self._land(min(BATCHES_IN_FLIGHT, self.remote.limits.max_requests) - 1)
         upload = self._upload
         most = min(WHOLE, upload.piece)
-        upload.begin(lower, upper)
+        upload.begin(lower, upper, together)
         self.begun.update([departure.item.id for departure in batch])
         for index, departure in enumerate(batch):
             whole = departure.content and departure.size <= most and departure.item.id not in staged

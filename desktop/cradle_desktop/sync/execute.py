@@ -14,6 +14,7 @@ from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_
 from cradle_desktop.sync.revert import of_desktop, of_device
 from cradle_desktop.sync.stale import forgotten_deletes, keep_deletes, lacks, misses, named_changes
 from cradle_protocol.errors import STATUS_TEXT
+from cradle_protocol.provider.desktop import Judging, RecordStore
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.detect import Scan
@@ -26,6 +27,7 @@ from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.sync.arrivals import Arrivals
+    from cradle_desktop.sync.findout import Clashes
     from cradle_desktop.sync.holdings import Holdings
     from cradle_desktop.sync.report import OpenJournal
     from cradle_desktop.sync.resolve import Answer, Lost
@@ -79,7 +81,7 @@ class Job:
         planned = Planned(plan, Overlay(self.meta))
         self._plan_arrivals(planned)
         departures = self._departures(planned.overlay, planned)
-        fitted = self._fit(planned, departures)
+        fitted = self._fit(planned, departures) or self._bind(planned, departures)
         if self.options.direction != "to-desktop":
             planned.buried = forgotten_deletes(planned.overlay, self.remote)
         if fitted or planned.buried:
@@ -112,7 +114,7 @@ class Job:
 
     def _fit(self, planned: Planned, departures: list[Departure]) -> bool:
         """Have names give way that a side cannot hold. True if the plan is another one by that."""
-        if not departures and not planned.plan.steps and not planned.plan.tail:
+        if isinstance(self.store, RecordStore) or not (departures or planned.plan.steps or planned.plan.tail):
             return False
         from cradle_desktop.sync.constraints import SKIPPED, Fitter
 
@@ -122,12 +124,29 @@ class Job:
             planned.overlay, planned.plan, planned.skipped, Names(store.names, store.name_max, store.path_max),
             self.remote.names, self.remote.name, store.type, options.collision if moves else SKIPPED,
             options.impossible if moves else SKIPPED, self._digests,
+            (lambda item: True) if self.holdings is None else self.holdings.wants,
         )  # fmt: skip
         changed = fitter.fit(departures)
         planned.barred = fitter.barred
         planned.tick = planned.overlay.tick
         planned.news = planned.news or bool(planned.plan.steps)
         return changed
+
+    def _bind(self, planned: Planned, departures: list[Departure]) -> bool:
+        """Tie together what belongs together. True if something is left out by that."""
+        store = self.store
+        if not isinstance(store, RecordStore):
+            return False
+        from cradle_desktop.sync.together import bind, too_many
+
+        plan = planned.plan
+        before = len(plan.skipped)
+        bind(plan, planned.overlay, planned.skipped, store.group)
+        for item_id, why in too_many(departures, store.group, self.remote.limits.batch_items).items():
+            planned.barred.add(item_id)
+            item = planned.overlay.get(item_id)
+            plan.skipped.append(("" if item is None else item.identity, f"on {self.remote.name}: {why}"))
+        return len(plan.skipped) > before
 
     def _digests(self, items: list[Item]) -> dict[bytes, bytes]:
         """{item id: SHA-256} of contents, wherever they are, as far as they can be read."""
@@ -145,10 +164,12 @@ class Job:
         from cradle_desktop.sync.arrivals import Arrivals  # not where the device has nothing new
 
         receiver = {"to-device": "device", "to-desktop": "desktop"}.get(self.options.direction, "")
-        return Arrivals(
+        arrivals = Arrivals(
             overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
             self.store.type, self._decisions(), self._find_out, receiver if self.options.revert else "", stale,
         )  # fmt: skip
+        arrivals.records = isinstance(self.store, RecordStore)
+        return arrivals
 
     def _drop_ours(self, arrivals: Arrivals, plan: Plan, overlay: Overlay) -> None:
         """What this desktop changed by itself becomes what the device has: ask for those items again."""
@@ -197,14 +218,22 @@ class Job:
             found[change.id] = (theirs.get(change.id) or digest_of(change.values[0] if change.values else b""), ours)
         return found
 
-    def _find_out(self, clashes: list[tuple[Change, Item]]) -> dict[bytes, Answer]:
-        """What the policy has to know about clashing files."""
-        from cradle_desktop.sync.findout import merged, newest
+    def _find_out(self, clashes: Clashes) -> dict[bytes, Answer]:
+        """What has to be known about clashing objects."""
+        from cradle_desktop.sync.findout import ask, composed, merged, newest
 
-        if self.options.policy == "newest":
-            return newest(self.store, self.remote, clashes)
-        ancestors = self.options.ancestors
-        return {} if ancestors is None else merged(self.store, self.remote, ancestors, clashes)
+        store, policy = self.store, self.options.policy
+        answers: dict[bytes, Answer] = {}
+        if isinstance(store, RecordStore):
+            answers = composed(store, self.remote, clashes)
+        elif policy == "merge" and self.options.ancestors is not None:
+            answers = merged(store, self.remote, self.options.ancestors, clashes)
+        if policy == "newest":
+            for item_id, found in newest(store, self.remote, clashes).items():
+                answers.setdefault(item_id, found).newer = found.newer
+        if policy == "provider" and isinstance(store, Judging):
+            ask(store, self.remote, clashes, answers)
+        return answers
 
     # -- executing
 

@@ -79,7 +79,7 @@ class Intake:
     @staticmethod
     def lost_name(lost: Lost) -> str:
         """Where a displaced content of the device is staged."""
-        return _name(lost.item_id, b"lost" + lost.value)
+        return _name(lost.item_id, b"lost%d" % lost.unit + lost.value)
 
     def lost_digest(self, lost: Lost) -> bytes:
         """SHA-256 of a displaced content that nobody had hashed before."""

@@ -39,6 +39,7 @@ class Step:
     kept    what of `lost` is in the conflict store; reason: why it was skipped; done: it is real (while it is executed)
     fetch   the change whose content must be fetched from the device, None if no content is needed
     copy    the local item whose content, as it was before the pass, is the one wanted; None if there is none
+    together  the group becomes visible in one step (`together`)
     made    the content itself where it was made here (a merge), else None
     """
 
@@ -49,6 +50,7 @@ class Step:
         self.made: bytes | None = None
         self.lost: list[Lost] = []
         self.group: list[Step] = []
+        self.together = False
         self.kept: list[Loser] = []
         self.reason = ""
         self.done = False

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     OpenJournal = Callable[[], Journal | None]
     from cradle_desktop.conflict.ancestors import Ancestors
 
-    Policy = Literal["desktop", "device", "newest", "both", "merge", "skip", "ask"]
+    Policy = Literal["desktop", "device", "newest", "both", "merge", "provider", "skip", "ask"]
     OnName = Literal["rename", "skip"]
     Direction = Literal["both", "to-device", "to-desktop"]
     Stage = Literal["scan", "receive", "send"]
@@ -31,8 +31,9 @@ class SyncOptions:
     """How to sync one type of one partnership.
 
     policy       who wins a conflict; `both` keeps the other version under a name beside it, `merge` makes one text of
-                 two, `skip` and `ask` leave it as it is (`ask` is for a person at the terminal). What cannot be merged,
-                 or is not known to be newer, is decided as by `desktop`
+                 two, `provider` asks the type's provider, and the user where that has no opinion; `skip` and `ask`
+                 leave it as it is (`ask` is for a person at the terminal). What cannot be merged, or is not known to be
+                 newer, is decided as by `desktop`
     direction    which way changes flow
     revert       where they flow one way: drop what the receiving side changed by itself
     collision    what becomes of two names that are one on a side: `rename` makes one of them give way (equal contents

@@ -12,6 +12,14 @@ the desktop's version wins, as by default.
 from __future__ import annotations
 
 from cradle_protocol.compat import sha256
+from cradle_protocol.provider.desktop import (
+    DESKTOP_WINS,
+    DEVICE_WINS,
+    DISCARD,
+    DISCARD_LOCAL,
+    IGNORE,
+    NO_OPINION,
+)
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
@@ -22,8 +30,15 @@ from cradle_protocol.sync.version import greater, is_desktop, knows, knows_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cradle_desktop.sync.report import Policy
     from cradle_protocol.sync.version import Vector, Version
+
+# Which side's version a provider's answer takes; without an opinion the user is asked.
+_TAKES = {
+    DEVICE_WINS: "device", DISCARD_LOCAL: "device", DESKTOP_WINS: "desktop", DISCARD: "desktop", IGNORE: "desktop",
+}  # fmt: skip
 
 
 class Lost:
@@ -40,11 +55,18 @@ class Lost:
 
 
 class Answer:
-    """What was found out about one clash of contents. newer: the side that wrote last, "" where nobody can tell;
-    merged: the text that holds both edits, None if there is none."""
+    """What was found out about one clash.
+
+    newer    the side that wrote last, "" where nobody can tell
+    merged   the text that holds both edits, None if there is none
+    compose  makes a record of both, its field groups from the device where the list says so (by unit)
+    info     what the provider answers (`provider.desktop`), "" where it was not asked or has no opinion
+    """
 
     def __init__(self, newer: str = "", merged: bytes | None = None) -> None:
         self.newer, self.merged = newer, merged
+        self.compose: Callable[[list[bool]], bytes] | None = None
+        self.info = NO_OPINION
 
 
 class Outcome:
@@ -73,13 +95,30 @@ class Resolver:
         self.answers: dict[bytes, Answer] = {}
 
     def _choice(self, item_id: bytes) -> str:
-        """What the user decided for this very item, else what holds for all."""
-        return self.decisions.get(item_id, self.policy)
+        """What the user decided for this very item, else the provider if it is asked, else what holds for all."""
+        choice = self.decisions.get(item_id, self.policy)
+        return _TAKES.get(self._info(item_id), "ask") if choice == "provider" else choice
 
     def _policy(self, item_id: bytes) -> str:
         """Who wins: desktop or device; skip and ask where nobody does. Of both, the desktop's stays in place."""
         choice = self._choice(item_id)
         return choice if choice in ("device", "skip", "ask") else "desktop"
+
+    def _info(self, item_id: bytes) -> str:
+        """What the provider answers, if it is asked: the user's word comes before its."""
+        answer = self.answers.get(item_id)
+        asked = self.policy == "provider" and item_id not in self.decisions
+        return answer.info if asked and answer is not None else NO_OPINION
+
+    def _kept(self, lost: Lost) -> list[Lost]:
+        """What is displaced, unless the provider says that nobody wants it."""
+        unwanted = {IGNORE: lost.side, DISCARD: "device", DISCARD_LOCAL: "desktop"}.get(self._info(lost.item_id))
+        return [] if lost.side == unwanted else [lost]
+
+    def composer(self, item_id: bytes) -> Callable[[list[bool]], bytes] | None:
+        """What makes a record of two, None for anything else."""
+        answer = self.answers.get(item_id)
+        return None if answer is None else answer.compose
 
     def _newer(self, item_id: bytes) -> str:
         """The side that wrote last, where that counts: whoever stamped what it has. "" where it does not."""
@@ -119,31 +158,33 @@ class Resolver:
         """The surviving side wins with a fresh stamp on every unit. `deleter`: whose delete is undone by that."""
         if counted and self._leaves(alive.id):
             return Outcome(waits=True)
-        new = alive.copy()
-        if counted and self.decisions.get(alive.id) == deleter:
+        new, info = alive.copy(), self._info(alive.id)
+        decided = self.decisions.get(alive.id, "" if info == IGNORE else _TAKES.get(info, ""))
+        if counted and decided == deleter:
             return self._delete_after_all(new, deleter)
         new.live(self.meta.next_version(), alive.values)
         kind = "update-delete" if deleter == "device" else "delete-update"
-        return Outcome([new], [self._deleted(new, kind, deleter)] if counted else [])
+        return Outcome([new], self._kept(self._deleted(new, kind, deleter)) if counted else [])
 
     def _delete_after_all(self, item: Item, deleter: str) -> Outcome:
-        """The user has decided for the delete: the edited version is what is displaced."""
+        """The user or the provider has decided for the delete: the edited version is what is displaced."""
         editor = "desktop" if deleter == "device" else "device"
         kind = "update-delete" if deleter == "device" else "delete-update"
         held = item.identity if editor == "desktop" else item.id
         lost = Lost(item.identity, item.id, 0, kind, editor, item.values[0], held)
         item.die(self.meta.next_version())
-        return Outcome([item], [lost])
+        return Outcome([item], self._kept(lost))
 
     # -- two edits
 
     def _merge(self, change: Change, local: Item, mine: Vector, made: Vector) -> Outcome:
         new, outcome = local.copy(), Outcome()
         fresh: Version | None = None
+        compose = self.composer(local.id)
         for u, value in enumerate(change.values or []):
             theirs, ours = change.versions[u], local.versions[u]
-            if knows(mine, theirs):
-                continue
+            if knows(mine, theirs) or (compose is not None and not u):
+                continue  # a record as a whole follows from its field groups
             if knows(made, ours):
                 new.versions[u], new.values[u] = theirs, value
             elif compare(value, local.values[u]) == EQUAL:
@@ -155,11 +196,25 @@ class Resolver:
                 fresh = fresh or self.meta.next_version()
                 new.versions[u], new.values[u] = fresh, clash[0]
                 outcome.lost += clash[1]
+        if compose is not None:
+            self._compose(compose, change, local, new, fresh, outcome)
         new.created = greater(change.created, local.created, self.meta.replicas)
         outcome.items.append(new)
         self._fit_mode(outcome, new, local.values, change.values or [], fresh)
         self._keep_beside(change, local, outcome)
         return outcome
+
+    def _compose(
+        self, compose: Callable[[list[bool]], bytes], change: Change, local: Item, new: Item, fresh: Version | None,
+        outcome: Outcome,
+    ) -> None:  # fmt: skip
+        """A record's field groups are settled: make the record that has them all."""
+        values = change.values or []
+        made = compose([new.values[u] != local.values[u] for u in range(len(values))])
+        whole = file_value(len(made), sha256(made).digest())
+        if whole not in (values[0], local.values[0]):
+            outcome.made[whole] = made
+        new.versions[0], new.values[0] = fresh or self.meta.next_version(), whole
 
     def _fit_mode(
         self, outcome: Outcome, new: Item, ours: list[bytes], theirs: list[bytes], fresh: Version | None
@@ -230,8 +285,10 @@ class Resolver:
         loser = value if mine else local.values[u]
         side = "device" if mine else "desktop"
         held = local.id if mine else local.identity
+        if u and self.composer(local.id) is not None:  # what is kept of fields is the record that has them
+            loser = (change.values or [UNKNOWN])[0] if mine else local.values[0]
         lost = Lost(local.identity, local.id, u, "update-update", side, loser, held)
-        return (local.values[u] if mine else value), [lost]
+        return (local.values[u] if mine else value), self._kept(lost)
 
     def _mine(
         self, item: Item, place: str, ours: bytes, our_version: Version, theirs: bytes, their_version: Version
@@ -242,7 +299,7 @@ class Resolver:
         if item.id in self.decisions:
             return self._policy(item.id) == "desktop"  # the user's word counts, whoever stamped
         our_role, their_role = self._role(our_version), self._role(their_version)
-        if our_role == their_role:
+        if our_role == their_role or self._info(item.id) == IGNORE:
             return (digest_of(ours) or ours) > (digest_of(theirs) or theirs)
         newer = self._newer(item.id)
         return newer == "desktop" if newer else (self._policy(item.id) == "desktop") == our_role

@@ -50,10 +50,10 @@ class Upload:
         self._last: tuple[int, int] | None = None  # the DATA element that ends there: index, where its flags are
         self._pieces: list[memoryview] = []
 
-    def begin(self, lower: bytes, upper: bytes) -> None:
-        """A batch that covers the closed range of ids begins."""
+    def begin(self, lower: bytes, upper: bytes, together: bool = False) -> None:
+        """A batch that covers the closed range of ids begins; `together`: one of objects that are shown at once."""
         self._request = None
-        self._add(encode_begin(lower, upper, True))
+        self._add(encode_begin(lower, upper, not together, together))
 
     def buffer(self, size: int) -> memoryview:
         """A buffer to read content into, to be given to `data`; always asked for with one size.

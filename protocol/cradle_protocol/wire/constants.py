@@ -111,6 +111,7 @@ DATA = const(2)
 COMMIT = const(3)
 
 LEARN = const(1)  # BEGIN flag: the range is learned when the batch commits
+TOGETHER = const(2)  # BEGIN flag: its changes become visible in one step, or all of them fail
 
 # How the content of a CHANGE element comes
 CONTENT_NONE = const(0)  # there is none: a tombstone, a directory, a unit without content

@@ -145,9 +145,9 @@ def decode_change(view: "Bytes", at: int, units: int = 0) -> "tuple[tuple[Any, .
     return _facts(values, units), at
 
 
-def encode_begin(lower: bytes, upper: bytes, learn: bool) -> bytes:
+def encode_begin(lower: bytes, upper: bytes, learn: bool, together: bool = False) -> bytes:
     """The element that begins a batch: changes of ids from `lower` to `upper`, both included."""
-    return b"\x00" + _encode_begin((lower, upper, c.LEARN if learn else 0))
+    return b"\x00" + _encode_begin((lower, upper, (c.LEARN if learn else 0) | (c.TOGETHER if together else 0)))
 
 
 def encode_apply_change(change: "ChangeLike", content: int, offset: int = 0) -> bytes:
