@@ -1,6 +1,7 @@
 """What must be durable before what: a machine dies between any two steps of storing; nothing is lost or made twice."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -8,9 +9,11 @@ import pytest
 
 from cradle_testing.fate import Killed
 from cradle_testing.flash import Lifeline
+from cradle_testing.pair import Cut
 from cradle_testing.worlds import World
 
 STEPS = 24  # more than a session of these worlds has on either side
+WHOLE, STRIDE = 400, 25  # bytes of a session with one small file, and of every so manieth it is cut
 MACHINES = ["D1", "R1", "R1 with memory"]
 TWO, FOUR = (("D1",), ("R1",)), (("D1", "D2"), ("R1", "R2"))
 
@@ -87,6 +90,28 @@ def test_a_version_that_has_left_is_never_used_again(tmp_path: Path, machine: st
         m.world.settle_and_check(3)
         assert m.world[other].store.read("a") == b"other", step
     assert died > STEPS // 4
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("first", ["an edit", "a delete"])
+def test_a_version_that_has_left_before_a_cut_is_never_used_again(tmp_path: Path, machine: str, first: str) -> None:
+    """The same, where the machine had nothing more to store since its scan: a delete has not even a content."""
+    for cut in range(0, WHOLE, STRIDE):
+        m = Mortal(tmp_path / str(cut), machine, FOUR)
+        m.save(m.victim, "a", b"before")
+        m.world.settle(1)
+        if first == "an edit":
+            m.save(m.victim, "a", b"first")
+        else:
+            m.world[m.victim].store.delete("a")
+            m.world[m.victim].store.sync()
+        with suppress(Cut):
+            m.world.sync("D1", "R1", cut_after=cut)
+        m.restart(power=True, torn=cut)
+        m.save(m.victim, "a", b"other")
+        m.meet_another()
+        m.world.settle_and_check(2)
+        assert m.world["R1" if m.victim == "D1" else "D1"].store.read("a") == b"other", cut
 
 
 @pytest.mark.parametrize("machine", MACHINES)
