@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cradle_protocol.compat import Hash
     from cradle_protocol.provider.store import Writer
     from cradle_protocol.sync.item import Item
+    from cradle_protocol.sync.slices import Slices
 
 # What a power cut may cost of a large content that is on its way: flash is flushed so often, a disk more rarely.
 _FLUSH_EVERY = 65536 if MICROPYTHON else 8 << 20
@@ -86,9 +87,9 @@ class Batch:
         while at < len(view):
             tag, values, at = decode_apply(view, at, self.channel.meta.units)
             yield FLASH if tag == c.DATA else WORK
-            self._element(tag, values)
+            yield from self._element(tag, values)
 
-    def _element(self, tag: int, values: "tuple[Any, ...]") -> None:
+    def _element(self, tag: int, values: "tuple[Any, ...]") -> "Slices[None]":
         if self.committing or (tag == c.BEGIN) == self._begun:
             raise RemoteError(BAD_MESSAGE, "a batch begins once and ends with its commit")
         if tag == c.BEGIN:
@@ -96,13 +97,13 @@ class Batch:
             self.lower, self.upper, flags = values
             self.learn, self.together = flags & c.LEARN != 0, flags & c.TOGETHER != 0
         elif tag == c.CHANGE:
-            self._change(values)
+            yield from self._change(values)
         elif tag == c.DATA:
-            self._data(values)
+            yield from self._data(values)
         else:
             self.committing = True
 
-    def _change(self, values: "tuple[Any, ...]") -> None:
+    def _change(self, values: "tuple[Any, ...]") -> "Slices[None]":
         facts, content, offset = values
         i, oid, identity, dead, created, versions, unit_values, link, ghost = facts
         if i is None:
@@ -126,7 +127,7 @@ class Batch:
         if content != c.CONTENT_NONE:
             entry.waiting = content != c.CONTENT_STAGED
         if entry.new is not None and not entry.status:
-            self._expect(entry, change, content, offset)
+            yield from self._expect(entry, change, content, offset)
 
     def _check_keys(self, versions: "list[tuple[int, int]]", created: "tuple[int, int]", link: "Any") -> None:
         known = len(self.channel.meta.replicas)
@@ -172,7 +173,7 @@ class Batch:
 
     # -- contents
 
-    def _expect(self, entry: Entry, change: Change, content: int, offset: "int | None") -> None:
+    def _expect(self, entry: Entry, change: Change, content: int, offset: "int | None") -> "Slices[None]":
         """Make ready for the content of an entry, or see that what is here already is the one that is meant."""
         new, store = entry.new, self.channel.store
         assert new is not None
@@ -181,10 +182,10 @@ class Batch:
         name = stages.name_of(new.id, change.versions[0])
         try:
             if content == c.CONTENT_NONE:
-                entry.status = self._held(entry)
+                entry.status = yield from self._held(entry)
             elif content == c.CONTENT_STAGED:
                 entry.name = name
-                digest = self.channel.stashed.get(name) or store.staged_digest(name)
+                digest = self.channel.stashed.get(name) or (yield from store.staged_hashing(name))
                 if digest_of(new.values[0]) not in (b"", digest):
                     raise StoreError(MISMATCH)
                 new.values[0] = with_digest(new.values[0], digest)
@@ -205,7 +206,7 @@ class Batch:
         self._room -= size
         return self._room >= 0
 
-    def _held(self, entry: Entry) -> int:
+    def _held(self, entry: Entry) -> "Slices[int]":
         """Is the content of the new item what the old one has? It is hashed here if nobody has done that."""
         new, old = entry.new, entry.old
         if new is None or old is None or not old.held() or not is_file(old.values[0]):
@@ -214,7 +215,8 @@ class Batch:
             return OK
         alike = compare(new.values[0], old.values[0])
         if alike == UNDECIDED and is_lazy(old.values[0]) and not is_lazy(new.values[0]):
-            hashed = with_digest(old.values[0], self.channel.store.digest(old.identity))
+            size = size_of(old.values[0])
+            hashed = with_digest(old.values[0], (yield from self.channel.store.hashing(old.identity, size)))
             alike = compare(new.values[0], hashed)
             if alike == EQUAL:
                 old.values[0] = hashed
@@ -227,7 +229,7 @@ class Batch:
         self._length = offset
         self._hasher = None if offset else sha256()
 
-    def _data(self, values: "tuple[Any, ...]") -> None:
+    def _data(self, values: "tuple[Any, ...]") -> "Slices[None]":
         """A piece of content: always of the last change."""
         index, flags, data, digest = values
         if index != len(self.entries) - 1 or not self.entries[index].waiting:
@@ -240,12 +242,12 @@ class Batch:
         try:
             if flags & c.ABORT:
                 raise StoreError(CHANGED)
-            self._write(entry, data, digest)
+            yield from self._write(entry, data, digest)
         except StoreError as error:
             entry.status = error.status
             self._forget_content(entry)
 
-    def _write(self, entry: Entry, data: memoryview, digest: "bytes | None") -> None:
+    def _write(self, entry: Entry, data: memoryview, digest: "bytes | None") -> "Slices[None]":
         """Stage a piece; with the digest it was the last one. Raises StoreError."""
         store, hasher = self.channel.store, self._hasher
         if hasher is not None:
@@ -260,7 +262,8 @@ class Batch:
         self._length += len(data)
         if digest is not None:
             self._close_writer()
-            self._verify(entry, hasher.digest() if hasher is not None else store.staged_digest(entry.name), digest)
+            found = hasher.digest() if hasher is not None else (yield from store.staged_hashing(entry.name))
+            self._verify(entry, found, digest)
         else:
             self._flush(len(data))
 
@@ -328,6 +331,8 @@ class Batch:
         finally:
             if not settled:
                 self.channel.replica.unsettled()
+        self.committing = False
+        yield from self.channel.replica.tidy()
 
     def _installer(self) -> Installer:
         return Installer(self.channel, self.entries)

@@ -5,7 +5,8 @@ goes on only when all of its output has been written, so that no more than one m
 taken when the handler is done; meanwhile what arrives stays in the link. Nothing is queued here.
 
 What a handler yields: WORK (call again), FLASH (a flash write follows, which may stop this machine's interrupts), WAIT
-(another session has what it needs: call again a little later).
+(another session has what it needs: call again a little later). Work in slices (`sync.slices`) yields None; it may write
+flash, so that counts as FLASH.
 """
 
 from cradle_device import pairing
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from cradle_device.sync_handlers import Channel
 
     Event = tuple[Any, ...]
-    Steps = Generator[int, None, None]
+    Steps = Generator[int | None, None, None]
     Handler = Callable[["Conversation", int, memoryview, bool], Steps]
 
 WORK = const(0)
@@ -89,6 +90,8 @@ class Conversation:
         try:
             if self._steps is not None:
                 turn = next(self._steps)
+                if turn is None:
+                    turn = FLASH
                 self.waiting = turn == WAIT
                 return -1 if self.waiting else turn
             event = None if self.over() else self._next_event()
@@ -116,11 +119,17 @@ class Conversation:
             while self._steps is not None:
                 self.step()
         self._drop_batch()
-        self._steps = None
+        self._stop()
         self.waiting = False
         self.channels = {}
         self.release()
         self.reason = self.reason or reason
+
+    def _stop(self) -> None:
+        """Drop the work in hand. Its `finally` clauses run now: MicroPython has nothing that would run them later."""
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.close()
 
     def end(self, status: int, text: str) -> None:
         """End the session from this side; the link follows when the desktop has been told."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from cradle_device.log import Log
     from cradle_protocol.sync.knowledge import Knowledge
+    from cradle_protocol.sync.slices import Slices
     from cradle_protocol.sync.version import Vector
 
     class NewItem(Protocol):
@@ -49,6 +50,7 @@ _RACY_TAG = int.from_bytes(tag_of(Item(b"", 0, "", NEVER, [], [], flags=RACY)), 
 _NO_TAG = tag_of(Item(b"", 0, "", NEVER, [], []))  # of an item without a stamp
 _NO_CRC = -1  # of an intent whose put never asks for it
 _LONGEST = 255  # bytes of a value
+_STRIDE = 512  # records written between two yields: as many as fill the log's buffer a few times
 _COUNTS = [bytes((count,)) for count in range(_LONGEST + 1)]
 
 
@@ -179,27 +181,14 @@ class HostMetadata(LogMetadata):
         super().commit()
         self._unwritten = {}
 
-    def compact(self, keys: "list[int] | None" = None) -> None:
-        old, known = self._log, self._intents
-        intents = self.pending()
-        log = old.successor()
-        self._log = log
-        try:
-            self._write_all(old, intents, keys)
-        except OSError:
-            self._log, self._intents, self._written = old, known, len(self.replicas)
-            log.abandon()
-            raise
-        self._log = old
-        old.rewrite(log)
-        self._replay(None)
-
-    def _write_items(self, old: "Log", keys: "list[int] | None") -> None:
-        for item_id in sorted(self._records):
+    def _write_items(self, old: "Log", keys: "list[int] | None") -> "Slices[None]":
+        for n, item_id in enumerate(sorted(self._records)):
+            if n % _STRIDE == _STRIDE - 1:
+                yield
             found = self._records[item_id]
             if keys is not None:
                 item = unpacked(found, keys)
-                found = packed_head(item) + packed_core(item)
+                found = self._records[item_id] = packed_head(item) + packed_core(item)
             self._log.append(_ITEM, found)
             self._count(_ITEM, len(found))
 

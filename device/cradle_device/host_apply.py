@@ -55,7 +55,7 @@ class HostBatch(Batch):
                 continue
             tag, values, at = decode_apply(view, at, self.channel.meta.units)
             yield FLASH if tag == c.DATA else WORK
-            self._element(tag, values)
+            yield from self._element(tag, values)
 
     def _take_new(self, view: memoryview, at: int) -> int:
         """Take new files, both elements of each, as long as such come. Where the last one ends."""

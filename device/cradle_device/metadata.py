@@ -3,7 +3,7 @@
 Theory: every put appends a record and points the index at it; a commit record makes all before it count. What was
 appended without a commit is void after a restart, but for the intents and the replica keys they use. An intent holds
 the whole item, so that the put that follows its installation is a short record that refers to it. When more than half
-of the log is void it is rewritten in the order of ids.
+of the log is void, `tidy` rewrites it in the order of ids.
 
     kinds    REPLICA 16 id · ITEM head core · SHORT head, u32 offset of the record with the core · DROP 16 id ·
              KNOWLEDGE u8 (FORGOTTEN=1, MORE=2) bytes · INTEND u32 tick, u32 last oid · INTENT vector head core ·
@@ -20,6 +20,7 @@ from cradle_protocol.errors import BAD_NAME, LIMIT, LocalError
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME, Metadata
+from cradle_protocol.sync.slices import STRIDE, whole
 from cradle_protocol.sync.version import LOWEST
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cradle_protocol.sync.item import Item
+    from cradle_protocol.sync.slices import Slices
     from cradle_protocol.sync.version import Vector
 
 _REPLICA = const(1)
@@ -191,10 +193,14 @@ class LogMetadata(Metadata):
         self._log.append(_COMMIT, pack(">II", self.tick, self._oid))
         self._log.flush()
         self._committed, self._saved_tick, self._intents = self._log.end, self.tick, {}
+
+    def tidy(self) -> "Slices[None]":
+        """After a commit: rewrite a log of which more than half is void. Dropped in the middle: see `compacting`."""
         if self._log.end > self._patience and self._wasteful():
             try:
-                self.compact()
+                yield from self.compacting()
             except OSError:
+                self.rollback()
                 self._patience = self._log.end + _SLACK  # no room for a second log: what is here stays good
 
     def rollback(self) -> None:
@@ -224,28 +230,28 @@ class LogMetadata(Metadata):
         self.compact(keys)
 
     def compact(self, keys: "list[int] | None" = None) -> None:
-        """Rewrite the log with what counts. Raises OSError if there is no room for it: then all is as it was."""
-        old, index, known = self._log, self._index, self._intents
-        intents = self.pending()
+        """`compacting` in one go."""
+        whole(self.compacting(keys))
+
+    def compacting(self, keys: "list[int] | None" = None) -> "Slices[None]":
+        """Rewrite the log with what counts, in slices. Raises OSError if there is no room for it.
+
+        The index goes over to the new log entry by entry: after a failure, or if this is dropped in the middle, only
+        the old log is right; roll back, or open it again.
+        """
+        old, intents = self._log, self.pending()
         log = self._log = old.successor()
+        done = False
         try:
-            self._write_all(old, intents, keys)
-        except OSError:
-            self._log, self._intents, self._written = old, known, len(self.replicas)
-            log.abandon()
-            raise
-        self._log = old
-        old.rewrite(log)
-        self._intents, places = {}, index.positions()
-        self._item_bytes = self._item_count = 0
-        for offset, kind, buffer, start, end in old.replay():
-            if kind == _ITEM:
-                index.move(next(places), offset)
-                self._count(kind, end - start)
-            elif kind == _INTENT:
-                self._note_intent(offset, buffer, start)
-            elif kind == _COMMIT:
-                self._committed, self._saved_tick = offset + HEAD + end - start + TAIL, self.tick
+            self._item_bytes = self._item_count = 0
+            yield from self._write_all(old, intents, keys)
+            self._log = old
+            old.rewrite(log)
+            done = True
+        finally:
+            if not done:
+                self._log = old
+                log.abandon()
 
     # -- reading
 
@@ -323,26 +329,29 @@ class LogMetadata(Metadata):
             more = _MORE if at + step < len(data) else 0
             self._log.append(_KNOWLEDGE, bytes([which | more]) + data[at : at + step])
 
-    def _write_all(self, old: "Log", intents: "list[tuple[Item, Vector]]", keys: "list[int] | None") -> None:
-        """Everything that counts, in a fresh log. Offsets in the index still lead into the old one."""
+    def _write_all(self, old: "Log", intents: "list[tuple[Item, Vector]]", keys: "list[int] | None") -> "Slices[None]":
+        """Everything that counts, in a fresh log."""
         self._written, self._crcs, self._intents = 0, [-1, -1], {}
         self._write_replicas()
         for which, data in self._notes.items():
             self._log.append(_NOTE, bytes([which]) + data)
-        self._write_items(old, keys)
+        yield from self._write_items(old, keys)
         self._write_knowledge(0, self.knowledge)
         self._write_knowledge(_FORGOTTEN, self.forgotten)
         self._log.append(_COMMIT, pack(">II", self.tick, self._oid))
+        self._committed, self._saved_tick = self._log.end, self.tick
         if intents:
             self._log.append(_INTEND, pack(">II", self.tick, self._oid))
         for item, made in intents:
             self._write_intent(item, made)
 
-    def _write_items(self, old: "Log", keys: "list[int] | None") -> None:
+    def _write_items(self, old: "Log", keys: "list[int] | None") -> "Slices[None]":
         index = self._index
-        for at in index.positions():
+        for n, at in enumerate(index.positions()):
+            if n % STRIDE == STRIDE - 1:
+                yield
             item = self._item(index.offset(at), old, keys)
-            self._write(item, tag_of(item))
+            index.move(at, self._write(item, tag_of(item)))
 
     def _items_held(self) -> int:
         return self._index.count

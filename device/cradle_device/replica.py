@@ -6,8 +6,9 @@ from cradle_device import system
 from cradle_device.metadata import CLOCK, HARDWARE, STORE, LogMetadata
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.detect import MAX_MOVES, Scan, detect
-from cradle_protocol.sync.recover import recover
+from cradle_protocol.sync.detect import MAX_MOVES, Scan, detecting
+from cradle_protocol.sync.recover import recovering
+from cradle_protocol.sync.slices import whole
 from cradle_protocol.sync.version import new_replica_id
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from cradle_device.conversation import Conversation
     from cradle_protocol.provider.store import ObjectStore
     from cradle_protocol.sync.overlay import Overlay
+    from cradle_protocol.sync.slices import Slices
 
 # One more note of `metadata`: u32 generation and text of the store's filter.
 FILTER = 4
@@ -81,17 +83,22 @@ class Replica:
             return self.store.type, NO_ID, NO_ID, 0
         return self.store.type, self._store_id, meta.replicas[0], meta.live()
 
-    def scan(self) -> Scan:
+    def scan(self) -> "Slices[Scan]":
         """Settle what a restart left, then look for changes. Raises StoreError where the store is missing."""
-        meta = self.settled()
+        meta = yield from self._settling()
         self._tell_clock(meta)
-        return detect(self.store, meta, _MOVES)
+        scan = yield from detecting(self.store, meta, _MOVES)
+        yield from self.tidy()
+        return scan
 
     def settled(self) -> LogMetadata:
         """The metadata, once what a restart or a broken batch left behind is settled. Raises StoreError, OSError."""
+        return whole(self._settling())
+
+    def _settling(self) -> "Slices[LogMetadata]":
         meta = self.meta()
         if not self._recovered:
-            recover(self.store, meta)
+            yield from recovering(self.store, meta)
             self._recovered = True
         return meta
 
@@ -100,9 +107,20 @@ class Replica:
         note = self.meta().note(FILTER)
         return int.from_bytes(note[:4], "big"), note[4:]
 
-    def check_tick(self, known: int) -> None:
+    def tidy(self) -> "Slices[None]":
+        """After a commit: rewrite a log that is mostly void. What ends that in the middle leaves the old one."""
+        assert self._meta is not None
+        done = False
+        try:
+            yield from self._meta.tidy()
+            done = True
+        finally:
+            if not done:
+                self.unsettled()
+
+    def check_tick(self, known: int) -> "Slices[None]":
         """A partner has seen a later tick: this state was set back, and its next ticks are not to be used twice."""
-        meta = self.settled()
+        meta = yield from self._settling()
         if meta.tick < known:
             meta.renew(fresh_id())
 
@@ -116,12 +134,13 @@ class Replica:
         if now > highest + _DAY:
             meta.set_note(CLOCK, now.to_bytes(6, "big"))
 
-    def look(self) -> "tuple[Overlay, Scan]":
+    def look(self) -> "Slices[tuple[Overlay, Scan]]":
         """A scan for a preview: nothing is written anywhere. Raises StoreError; MemoryError where it does not fit."""
         from cradle_protocol.sync.overlay import Overlay  # a board loads it when somebody asks
 
         overlay = Overlay(self.meta())
-        return overlay, detect(self.store, overlay, _MOVES, True)
+        scan = yield from detecting(self.store, overlay, _MOVES, True)
+        return overlay, scan
 
     def unsettled(self) -> None:
         """A batch was broken off, or the log cannot be written: go on as after a restart, once the log can be read.

@@ -47,7 +47,7 @@ from cradle_protocol.wire.messages.sync import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from cradle_device.conversation import Conversation, Steps
     from cradle_device.replica import Replica
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from cradle_protocol.provider.store import ObjectStore, Reader
     from cradle_protocol.sync.item import Item
     from cradle_protocol.sync.metadata import Metadata
+    from cradle_protocol.sync.slices import Slices
 
 _SEGMENT_HEAD = 8
 _DIGEST = 32
@@ -124,9 +125,13 @@ def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) 
     yield from _hold(talk, replica)
     preview = asked.flags & c.PREVIEW != 0
     yield WORK if preview else FLASH
-    if not preview:
-        replica.check_tick(asked.known)
-    meta, scan = replica.look() if preview else (replica.meta(), replica.scan())
+    meta: Metadata
+    if preview:
+        meta, scan = yield from replica.look()
+    else:
+        yield from replica.check_tick(asked.known)
+        scan = yield from replica.scan()
+        meta = replica.meta()
     channel = talk.channels[number] = Channel(number, replica, meta, preview)
     if not preview:
         channel.staged = stages.survey(channel.store, meta, talk.agent.limits.batch_items)
@@ -397,7 +402,7 @@ def hash_contents(talk: "Conversation", request: int, body: memoryview, more: bo
             continue
         digest, status = digest_of(item.values[0]), OK
         if not digest:
-            digest, status = yield from _hashed(talk, channel, item)
+            digest, status = yield from _hashed(channel, item)
             if status == OK and not channel.preview:
                 kept = _keep_digest(channel, item, digest) or kept
         answers.append((oid, status, digest))
@@ -407,20 +412,15 @@ def hash_contents(talk: "Conversation", request: int, body: memoryview, more: bo
     talk.session.reply(request, c.HASH_REPLY, HashReply(answers).to_bytes())
 
 
-def _hashed(talk: "Conversation", channel: Channel, item: "Item") -> "Generator[int, None, tuple[bytes, int]]":
-    """(digest, status) of a content, in small steps."""
-    hasher = sha256()
+def _hashed(channel: Channel, item: "Item") -> "Slices[tuple[bytes, int]]":
+    """(digest, status) of a content."""
     try:
-        reader = channel.store.open(item.identity)
-        try:
-            yield from _skip(talk, reader, hasher, size_of(item.values[0]))
-        finally:
-            reader.close()
+        digest = yield from channel.store.hashing(item.identity, size_of(item.values[0]))
         if channel.store.stamp(item.identity) != item.stamp:
             return bytes(_DIGEST), CHANGED
     except StoreError as error:
         return bytes(_DIGEST), error.status
-    return hasher.digest(), OK
+    return digest, OK
 
 
 def ages(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
@@ -449,23 +449,24 @@ def stash(talk: "Conversation", request: int, body: memoryview, more: bool) -> "
     for source, digest, target, version in asked.copies:
         yield FLASH
         try:
-            _copy(channel, source, digest, stages.name_of(target, version))
+            yield from _copy(channel, source, digest, stages.name_of(target, version))
             statuses.append(OK)
         except StoreError as error:
             statuses.append(error.status)
     talk.session.reply(request, c.STASH_REPLY, StashReply(statuses).to_bytes())
 
 
-def _copy(channel: Channel, source: bytes, digest: bytes, name: str) -> None:
+def _copy(channel: Channel, source: bytes, digest: bytes, name: str) -> "Steps":
     """Stage a copy of an item's content if it is the expected one. Raises StoreError."""
     store, item = channel.store, channel.meta.get(source)
     if item is None or not item.held() or not is_file(item.values[0]):
         raise StoreError(MISSING_SOURCE)
     if digest_of(item.values[0]) not in (b"", digest):
         raise StoreError(MISMATCH)
-    store.stage_copy(item.identity, name)
+    yield from store.copying(item.identity, name)
     doubtful = item.flags & RACY or is_lazy(item.values[0])
-    if store.stamp(item.identity) != item.stamp or (doubtful and store.staged_digest(name) != digest):
+    same = not doubtful or (yield from store.staged_hashing(name)) == digest
+    if not same or store.stamp(item.identity) != item.stamp:
         store.unstage(name)
         raise StoreError(CHANGED)
     if len(channel.stashed) < _STASHED:

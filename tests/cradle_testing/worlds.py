@@ -27,6 +27,7 @@ from cradle_protocol.sync.item import GHOST, IMPLIED, item_id
 from cradle_protocol.sync.memory import MemoryMetadata
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.recover import recover
+from cradle_protocol.sync.slices import whole
 from cradle_protocol.sync.values import DIRECTORY, is_file
 from cradle_protocol.sync.version import new_replica_id
 from cradle_testing.lines import LinePair
@@ -258,7 +259,7 @@ class World:
         if name in self.boards:
             replica = self.boards[name].end.agent.replicas[self.kind.type]
             meta = replica.meta()
-            replica.scan()
+            whole(replica.scan())
         else:
             store, meta = self.desks[name].store, self.desks[name].meta
             recover(store, meta)

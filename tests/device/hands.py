@@ -108,6 +108,11 @@ class LittleStore(ObjectStore):
             raise StoreError(UNREADABLE)
         return sha256(self.stages[name]).digest()
 
+    def open_staged(self, name):
+        if name not in self.stages:
+            raise StoreError(UNREADABLE)
+        return LittleReader(self.stages[name])
+
     def unstage(self, name):
         self.stages.pop(name, None)
 

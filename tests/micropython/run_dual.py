@@ -6,6 +6,10 @@ Usage: micropython -X heapsize=192k run_dual.py FOLDER MODULE. Exits 1 if a test
 import gc
 import sys
 
+gc.threshold(
+    4096
+)  # as device/boot has it, before anything is imported: an early collection keeps the heap in one piece
+
 
 def run(folder, name):
     sys.path.insert(0, folder)

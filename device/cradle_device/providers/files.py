@@ -13,7 +13,7 @@ import time
 
 from cradle_device.providers import disk
 from cradle_device.providers.disk import HOSTED, SECOND, listing, look
-from cradle_protocol.compat import const, sha256
+from cradle_protocol.compat import const
 from cradle_protocol.errors import (
     BAD_NAME,
     CHANGED,
@@ -29,12 +29,15 @@ from cradle_protocol.errors import (
 )
 from cradle_protocol.provider.paths import CASELESS, FAT_NAMES, MAX_NAME, OWN_FOLDER, bad_path, own_name
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError, Writer
+from cradle_protocol.sync.slices import SPAN, hashing, whole
 from cradle_protocol.sync.values import DIRECTORY, UNKNOWN, file_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
+
+    from cradle_protocol.sync.slices import Slices
 
 # The kinds of `disk`, folded by the compiler.
 _NOTHING = const(0)
@@ -362,20 +365,10 @@ class FilesStore(ObjectStore):
         return stamp
 
     def digest(self, identity: str) -> bytes:
-        return self._digest(self._open(identity))
+        return whole(self.hashing(identity, 0))
 
-    def _digest(self, file: "FileIO") -> bytes:
-        running = sha256()
-        try:
-            while True:
-                n = file.readinto(self._buffer) or 0
-                if not n:
-                    return running.digest()
-                running.update(self._buffer[:n])
-        except OSError as error:
-            raise _looking(error)
-        finally:
-            file.close()
+    def hashing(self, identity: str, size: int) -> "Slices[bytes]":
+        return hashing(self.open(identity), self._buffer)
 
     def open(self, identity: str, offset: int = 0) -> Reader:
         file = self._open(identity)
@@ -417,7 +410,10 @@ class FilesStore(ObjectStore):
             raise _acting(error)
 
     def stage_copy(self, identity: str, name: str) -> None:
-        source = self.open(identity)
+        whole(self.copying(identity, name))
+
+    def copying(self, identity: str, name: str) -> "Slices[None]":
+        source, done = self.open(identity), 0
         try:
             writer = self.stage(name)
             try:
@@ -426,6 +422,10 @@ class FilesStore(ObjectStore):
                     if not n:
                         break
                     writer.write(self._buffer[:n])
+                    done += n
+                    if done >= SPAN:
+                        done = 0
+                        yield
             finally:
                 writer.close()
         finally:
@@ -445,10 +445,10 @@ class FilesStore(ObjectStore):
         return [(name, look(folder + "/" + name)[1]) for name in names]
 
     def staged_digest(self, name: str) -> bytes:
-        try:
-            return self._digest(disk.open_file(self._staged(name), "rb"))
-        except OSError as error:
-            raise _looking(error)
+        return whole(self.staged_hashing(name))
+
+    def staged_hashing(self, name: str) -> "Slices[bytes]":
+        return hashing(self.open_staged(name), self._buffer)
 
     def unstage(self, name: str) -> None:
         try:

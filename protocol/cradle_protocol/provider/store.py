@@ -10,10 +10,13 @@ the place allows. New content is staged first, under a name of ours that no scan
 
 from cradle_protocol.errors import STATUS_TEXT
 from cradle_protocol.provider.paths import MAX_NAME, MAX_PATH
+from cradle_protocol.sync.slices import PIECE, hashing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cradle_protocol.sync.slices import Slices
 
 
 class StoreError(Exception):
@@ -116,6 +119,10 @@ class ObjectStore:
         """SHA-256 of the content. Raises StoreError(UNREADABLE, CHANGED)."""
         raise NotImplementedError
 
+    def hashing(self, identity: str, size: int) -> "Slices[bytes]":
+        """The same in slices; `size`: how long the content is, as far as one knows."""
+        return hashing(self.open(identity), memoryview(bytearray(min(PIECE, size + 1))))
+
     def open(self, identity: str, offset: int = 0) -> Reader:
         """Read content. Raises StoreError(UNREADABLE, BAD_NAME)."""
         raise NotImplementedError
@@ -142,6 +149,12 @@ class ObjectStore:
         """Stage the content of an object that is here. Raises StoreError(UNREADABLE, NO_ROOM)."""
         raise NotImplementedError
 
+    def copying(self, identity: str, name: str) -> "Slices[None]":
+        """The same in slices; in one, where the system copies for us."""
+        self.stage_copy(identity, name)
+        return
+        yield
+
     def staged(self) -> "list[tuple[str, int]]":
         """[(name, length)] of everything staged."""
         raise NotImplementedError
@@ -149,6 +162,10 @@ class ObjectStore:
     def staged_digest(self, name: str) -> bytes:
         """SHA-256 of what is staged under this name."""
         raise NotImplementedError
+
+    def staged_hashing(self, name: str) -> "Slices[bytes]":
+        """The same in slices."""
+        return hashing(self.open_staged(name), memoryview(bytearray(PIECE)))
 
     def open_staged(self, name: str) -> Reader:
         """Read what is staged under this name. Raises StoreError(UNREADABLE)."""

@@ -12,12 +12,14 @@ from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.item import GHOST, IMPLIED, RACY, Item, item_id
 from cradle_protocol.sync.metadata import ABSENT, SAME
 from cradle_protocol.sync.moves import link_move, pair_moves
+from cradle_protocol.sync.slices import STRIDE, whole
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_protocol.provider.store import ObjectStore
     from cradle_protocol.sync.metadata import Metadata
+    from cradle_protocol.sync.slices import Slices
 
 # Moves are looked for among so many new and vanished objects; beyond it they travel as delete and create. A board
 # passes a smaller bound: an entry costs about 100 bytes.
@@ -49,13 +51,22 @@ def detect(
     is not touched either. `hold`: nothing is committed if all that was found is new objects: the caller keeps or
     commits each before its version leaves. Those that a crash takes are new objects again at the next scan.
     """
+    return whole(detecting(store, meta, moves, look_only, hold))
+
+
+def detecting(
+    store: "ObjectStore", meta: "Metadata", moves: int = MAX_MOVES, look_only: bool = False, hold: bool = False
+) -> "Slices[Scan]":
+    """`detect` in slices. One that is not run to its end has stamped some changes and committed none."""
     scan = Scan()
-    _settle_implied(store, meta, look_only)
+    yield from _settle_implied(store, meta, look_only)
     meta.begin_scan()
     fresh: list[bytes] = []
     created = 0
     for identity, stamp in store.items():
         scan.scanned += 1
+        if scan.scanned % STRIDE == 0:
+            yield
         i = item_id(store.type, identity)
         state = meta.seen(i, stamp)
         if state == SAME:
@@ -67,12 +78,12 @@ def detect(
                 if created <= moves:
                     fresh.append(i)
             else:
-                scan.changed += _refresh(store, meta, i, stamp)
+                scan.changed += yield from _refresh(store, meta, i, stamp)
         except StoreError as error:
             scan.skipped.append((identity, error.status))
     scan.changed += created
     scan.skipped += store.skipped
-    _bury(store, meta, scan, fresh, moves)
+    yield from _bury(store, meta, scan, fresh, moves)
     if scan.changed and not look_only:
         store.sync()  # what a power cut took from the disk must not look deleted: data before metadata
     meta.knowledge.raise_own(0, meta.tick)
@@ -82,9 +93,10 @@ def detect(
     return scan
 
 
-def _settle_implied(store: "ObjectStore", meta: "Metadata", look_only: bool) -> None:
+def _settle_implied(store: "ObjectStore", meta: "Metadata", look_only: bool) -> "Slices[None]":
     """Directories that existed only for their children: gone, emptied by the user, or a file by now."""
     for item in sorted(meta.implied(), key=lambda one: one.identity, reverse=True):
+        yield
         stamp = store.stamp(item.identity)
         if stamp is None or is_file(store.values(stamp)[0]) or (not look_only and store.prune(item.identity)):
             unimply(meta, item)
@@ -110,13 +122,14 @@ def unimply(meta: "Metadata", item: Item) -> None:
         meta.put(item)
 
 
-def _refresh(store: "ObjectStore", meta: "Metadata", i: bytes, stamp: bytes) -> int:
+def _refresh(store: "ObjectStore", meta: "Metadata", i: bytes, stamp: bytes) -> "Slices[int]":
     """The stamp differs or could not be trusted: compare by value. Returns 1 if a unit changed."""
     item = meta.get(i)
     if item is None:
         return 0
     values = store.values(stamp)
-    _compare_content(store, item, values, item.stamp == stamp)
+    if _undecided(item.values[0], values[0], item.stamp == stamp):
+        values[0] = with_digest(values[0], (yield from store.hashing(item.identity, size_of(values[0]))))
     if item.flags & GHOST and _differ(store, item, values):
         # Whoever made it has not seen what its name stands for elsewhere: it is no edit of that.
         meta.knowledge.forget_item(i)
@@ -140,36 +153,39 @@ def _differ(store: "ObjectStore", item: Item, values: "list[bytes]") -> bool:
     return False
 
 
-def _compare_content(store: "ObjectStore", item: Item, values: "list[bytes]", same_stamp: bool) -> None:
-    """Give values[0] the digest of the content where its size alone does not tell it from the item's.
+def _undecided(old: bytes, new: bytes, same_stamp: bool) -> bool:
+    """Must the content be hashed, because its size alone does not tell it from the item's?
 
     Content without a digest is content that no peer has (the digest is noted before a peer may take it), so under the
     same stamp it is whatever it is now; under another one the touch counts as an edit.
     """
-    old, new = item.values[0], values[0]
     if not is_lazy(new) or not is_file(old) or size_of(old) != size_of(new):
-        return
-    if not is_lazy(old) or not same_stamp:
-        values[0] = with_digest(new, store.digest(item.identity))
+        return False
+    return not is_lazy(old) or not same_stamp
 
 
-def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes]", moves: int) -> None:
+def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes]", moves: int) -> "Slices[None]":
     """Tombstones for what vanished; those that were moved name their target."""
     hidden = [identity for identity, _ in scan.skipped]
     gone: list[bytes] = []
-    for i in meta.unseen():
+    for n, i in enumerate(meta.unseen()):
+        if n % STRIDE == STRIDE - 1:
+            yield
         item = meta.get(i)
         if item is None or item.flags & IMPLIED or _under(item.identity, hidden):
             continue
         if _still_there(store, item.identity):
             continue  # renamed while the directory was being read: the next scan meets it
         gone.append(i)
-    targets = pair_moves(store, meta, gone[:moves], fresh) if fresh and gone else {}
-    for i in gone:
+    targets = (yield from pair_moves(store, meta, gone[:moves], fresh)) if fresh and gone else {}
+    for n, i in enumerate(gone):
+        if n % STRIDE == STRIDE - 1:
+            yield
         item = meta.get(i)
         if item is not None:
             target = targets.get(i)
-            item.die(meta.next_version(), None if target is None else link_move(store, meta, item, target))
+            link = None if target is None else (yield from link_move(store, meta, item, target))
+            item.die(meta.next_version(), link)
             meta.put(item)
             scan.changed += 1
 

@@ -6,6 +6,7 @@ object is paired with at most one new object. The tombstone names the target, th
 
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.item import RACY, Link
+from cradle_protocol.sync.slices import STRIDE
 from cradle_protocol.sync.values import is_file, is_lazy, size_of, with_digest
 
 TYPE_CHECKING = False
@@ -13,26 +14,31 @@ if TYPE_CHECKING:
     from cradle_protocol.provider.store import ObjectStore
     from cradle_protocol.sync.item import Item
     from cradle_protocol.sync.metadata import Metadata
+    from cradle_protocol.sync.slices import Slices
 
 
 def pair_moves(
     store: "ObjectStore", meta: "Metadata", gone: "list[bytes]", fresh: "list[bytes]"
-) -> "dict[bytes, bytes]":
-    """{vanished id: new id}. Hashes new objects only where one of their size has vanished."""
+) -> "Slices[dict[bytes, bytes]]":
+    """{vanished id: new id}, in slices. Hashes new objects only where one of their size has vanished."""
     waiting: dict[bytes, list[bytes]] = {}
     sizes: dict[bytes, bool] = {}
-    for i in gone:
+    for k, i in enumerate(gone):
+        if k % STRIDE == STRIDE - 1:
+            yield
         old = meta.get(i)
         key = None if old is None else _key(store, old)
         if old is not None and key:
             waiting.setdefault(key, []).append(i)
             sizes[_size(old)] = True
     pairs: dict[bytes, bytes] = {}
-    for n in fresh:
+    for k, n in enumerate(fresh):
+        if k % STRIDE == STRIDE - 1:
+            yield
         new = meta.get(n)
         if new is None or not waiting or _size(new) not in sizes:
             continue
-        if not store.moves_by_identity and not _hash(store, meta, new):
+        if not store.moves_by_identity and not (yield from _hash(store, meta, new)):
             continue
         same = waiting.get(_key(store, new))
         if same:
@@ -53,18 +59,19 @@ def _key(store: "ObjectStore", item: "Item") -> bytes:
     return value if is_file(value) and not is_lazy(value) and size_of(value) else b""
 
 
-def _hash(store: "ObjectStore", meta: "Metadata", item: "Item") -> bool:
+def _hash(store: "ObjectStore", meta: "Metadata", item: "Item") -> "Slices[bool]":
     """Give the item its digest; False if the content cannot be read just now."""
     try:
         if is_lazy(item.values[0]):
-            item.values[0] = with_digest(item.values[0], store.digest(item.identity))
+            digest = yield from store.hashing(item.identity, size_of(item.values[0]))
+            item.values[0] = with_digest(item.values[0], digest)
             meta.put(item)
         return True
     except StoreError:
         return False
 
 
-def link_move(store: "ObjectStore", meta: "Metadata", old: "Item", target: bytes) -> "Link | None":
+def link_move(store: "ObjectStore", meta: "Metadata", old: "Item", target: bytes) -> "Slices[Link | None]":
     """Tie both ends together: the new item names its source, and the link for the tombstone is returned.
 
     The new item takes over the digest of the old content, but for one whose stamp could hide an edit.
@@ -75,7 +82,7 @@ def link_move(store: "ObjectStore", meta: "Metadata", old: "Item", target: bytes
     new.link = Link(old.id, old.created, [])
     if is_lazy(new.values[0]) and is_file(old.values[0]):
         if old.flags & RACY or store.racy(new.stamp):
-            _hash(store, meta, new)
+            yield from _hash(store, meta, new)
         else:
             new.values[0] = old.values[0]
     for u in range(1, len(old.values)):

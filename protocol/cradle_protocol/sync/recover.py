@@ -10,6 +10,7 @@ filter is removed like what is deleted, and its item lives on.
 
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.item import IMPLIED, RACY, phantom
+from cradle_protocol.sync.slices import whole
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of
 
 TYPE_CHECKING = False
@@ -17,16 +18,23 @@ if TYPE_CHECKING:
     from cradle_protocol.provider.store import ObjectStore
     from cradle_protocol.sync.item import Item
     from cradle_protocol.sync.metadata import Metadata
+    from cradle_protocol.sync.slices import Slices
     from cradle_protocol.sync.version import Vector
 
 
 def recover(store: "ObjectStore", meta: "Metadata") -> int:
     """Settle all pending intents and commit. Returns how many were adopted; StoreError if the store is missing."""
+    return whole(recovering(store, meta))
+
+
+def recovering(store: "ObjectStore", meta: "Metadata") -> "Slices[int]":
+    """`recover` in slices. One that is not run to its end has committed nothing."""
     adopted = 0
     pending = meta.pending()
     for item, made in pending:
+        yield
         try:
-            adopted += _settle(store, meta, item, made)
+            adopted += yield from _settle(store, meta, item, made)
         except StoreError:
             continue  # it cannot be read just now: the scan makes of it what it can
     if pending:
@@ -35,14 +43,14 @@ def recover(store: "ObjectStore", meta: "Metadata") -> int:
     return adopted
 
 
-def _settle(store: "ObjectStore", meta: "Metadata", item: "Item", made: "Vector") -> int:
+def _settle(store: "ObjectStore", meta: "Metadata", item: "Item", made: "Vector") -> "Slices[int]":
     """One intent. Returns 1 if it was adopted."""
     shown, old = store.stamp(item.identity), meta.get(item.id)
     lived = old is not None and old.held()
     if shown == (old.stamp if lived and old is not None else None):
         return 0
     if item.held():
-        if _shows(store, item, shown):
+        if (yield from _shows(store, item, shown)):
             item.flags &= ~IMPLIED
             return _adopt(store, meta, item, made, shown)
         if shown is not None and _torn(store, item, shown):
@@ -65,7 +73,7 @@ def _adopt(store: "ObjectStore", meta: "Metadata", item: "Item", made: "Vector",
     return 1
 
 
-def _shows(store: "ObjectStore", item: "Item", shown: "bytes | None") -> bool:
+def _shows(store: "ObjectStore", item: "Item", shown: "bytes | None") -> "Slices[bool]":
     """Does the store show this living item as it was meant to become?"""
     if shown is None:
         return False
@@ -76,7 +84,7 @@ def _shows(store: "ObjectStore", item: "Item", shown: "bytes | None") -> bool:
     want = item.values[0]
     if not is_file(want) or not is_file(values[0]) or size_of(want) != size_of(values[0]):
         return want == values[0]
-    return not is_lazy(want) and store.digest(item.identity) == digest_of(want)
+    return not is_lazy(want) and (yield from store.hashing(item.identity, size_of(want))) == digest_of(want)
 
 
 def _torn(store: "ObjectStore", item: "Item", shown: bytes) -> bool:
