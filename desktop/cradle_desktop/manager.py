@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cradle_desktop.conflict.show import Shown
     from cradle_desktop.conflict.store import Conflict, ConflictStore
     from cradle_desktop.pairing import Pairing
+    from cradle_desktop.sync.filter import Filter
     from cradle_desktop.sync.plan import Plan
     from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
     from cradle_desktop.undo.back import Outcome as Undone
@@ -163,8 +164,19 @@ class ServiceManager:
 
     # -- types
 
-    def enable(self, name: str, type_name: str, store: str | None, policy: str, direction: str) -> EnabledType:
-        """Sync a type with a partner from now on. A store that does not exist is made here, and nowhere else."""
+    def enable(
+        self,
+        name: str,
+        type_name: str,
+        store: str | None,
+        policy: str,
+        direction: str,
+        wanted: "Filter | None" = None,
+    ) -> EnabledType:
+        """Sync a type with a partner from now on. A store that does not exist is made here, and nowhere else.
+
+        wanted: what the partner's store shall hold from now on; None: what it says itself.
+        """
         partner = self.partner(name)
         location = store_location(store if store is not None else _default_store(partner.name, type_name))
         if "://" in location:
@@ -177,13 +189,49 @@ class ServiceManager:
         with sentences(location):
             check_free(location, {enabled.location for one in self.registry.all() for enabled in one.types})
             if is_stream(type_name):
+                if wanted is not None:
+                    raise Usage(f"{type_name} are rows, all of which come here: a filter is for objects")
                 create(location, direction)
                 return self.registry.enable(partner.name, type_name, location, POLICY, DIRECTION)
             try:
                 create_store(type_name, location).close()
             except UnknownType as error:
                 raise Usage(str(error)) from error
+            if wanted is not None:
+                self._own_filter(partner, type_name, direction, wanted)
             return self.registry.enable(partner.name, type_name, location, policy, direction)
+
+    def _own_filter(self, partner: Partnership, type_name: str, direction: str, wanted: "Filter") -> None:
+        from cradle_desktop.sync.store_filter import StoreFilter
+
+        if direction == "to-desktop":
+            raise Usage("changes flow to the desktop only, so there is nothing for a filter to keep away")
+        wanted.check()
+        wanted.owner = self.identity.id.hex()
+        with self.connect(partner) as connection:
+            StoreFilter(connection, type_name).own(wanted)
+
+    def get(self, name: str, type_name: str, paths: "list[str]") -> bool:
+        """Have a partner with a filter hold these paths from the next sync on. False: it wants all of them anyway."""
+        from cradle_desktop.sync.store_filter import StoreFilter
+        from cradle_protocol.sync.item import item_id
+
+        partner = self.partner(name)
+        enabled = partner.enabled(type_name)
+        if enabled is None:
+            raise Usage(
+                f"{type_name} are not enabled with {partner.name}; run 'cradle enable {partner.name} {type_name}'"
+            )
+        with ExitStack() as stack:
+            one = self._open_type(stack, enabled, look=True)
+            found = [one.meta.get(item_id(type_name, path)) for path in paths]
+        for path, item in zip(paths, found, strict=True):
+            if item is None or item.dead:
+                raise UserError(
+                    f"this desktop knows nothing of {path!r} as of the last sync; sync first, or check the name"
+                )
+        with sentences(), self.connect(partner) as connection:
+            return StoreFilter(connection, type_name).pin(paths)
 
     def unrecorded(self, name: str, type_name: str, store: str | None) -> bool:
         """Was the folder that `enable` would take synced before, though this desktop knows nothing of it (any more)?"""
@@ -319,6 +367,7 @@ class ServiceManager:
                 found = result.deviations, result.met
                 if (one.enabled.deviations, one.enabled.met) != found and not result.cancelled:
                     self.registry.found(partner.name, one.enabled.type, *found)
+                self._note_filter(partner.name, one.enabled, result)
             waiting = conflicts.count(partner.name)
         for gone in conflicts.dropped:
             observer.note(f"the kept version of {gone.identity} (conflict {gone.number}) was dropped: no room was left")
@@ -327,6 +376,13 @@ class ServiceManager:
         report = Report(partner.name, results, waiting, time.monotonic() - begun)
         report.cancelled = observer.cancelled > 0
         return report
+
+    def _note_filter(self, partner: str, was: EnabledType, result: "TypeResult") -> None:
+        """What was found of the filter there, where that is news."""
+        held, named = (result.held, result.named) if result.named >= 0 else (was.held, was.named)
+        now = result.filter, result.filtered or was.filtered, held, named
+        if now != (was.filter, was.filtered, was.held, was.named) and not result.cancelled:
+            self.registry.has_filter(partner, was.type, *now)
 
     def cancel(self) -> bool:
         """End the sync that another thread has under way, at its next safe point; called again, at once: see
@@ -435,7 +491,7 @@ class ServiceManager:
 
         enabled = one.enabled
         options = SyncOptions(policy=enabled.policy, direction=enabled.direction, partner=partner.name)  # type: ignore[arg-type]
-        options.met = enabled.met
+        options.met, options.filtered = enabled.met, enabled.filtered
         options.decisions = self.conflicts.decisions(partner.name, enabled.type)
         if max_delete is not None:
             options.max_delete = max_delete

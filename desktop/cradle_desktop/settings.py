@@ -116,7 +116,7 @@ def _bound(path: str, table: "dict[str, Any]", name: str, *more: str) -> Bound:
 
 
 def _size(path: str, table: "dict[str, Any]", name: str, key: str, default: int) -> int:
-    count = _bytes(table.get(name, {}).get(key, default))
+    count = bytes_of(table.get(name, {}).get(key, default))
     if count is None:
         raise _wrong(path, f"{name}.{key}", 'write it like "500 MB"')
     return count
@@ -129,7 +129,7 @@ def _days(path: str, table: "dict[str, Any]", name: str, default: float) -> floa
     return days
 
 
-def _bytes(size: object) -> "int | None":
+def bytes_of(size: object) -> "int | None":
     """A number of bytes: 500000000 or "500 MB"; None if it is neither."""
     if isinstance(size, int) and not isinstance(size, bool):
         return size if size >= 0 else None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cradle_hardware.emulated import EmulatedLine, Line
+from cradle_testing.trees import read_tree
 from loopback.rig import Agent, Desktop, Pair
 from loopback.test_cli_preview import look_then_sync
 from micropython.dual import ROOT, need
@@ -75,6 +76,28 @@ def both_ways(pair: Pair, count: int, large: int) -> None:
 
 def test_a_tree_over_the_line(porch: Pair) -> None:
     both_ways(porch, 60, 20_000)
+
+
+def test_a_filter(porch: Pair) -> None:
+    """More names than a board knows exceptions; some are filled in, and go again."""
+    porch.fill({f"d{k % 10}/{k}": b"%d" % k for k in range(300)}, {"own": b"1"})
+    words = ["enable", "porch", "files", "--store", str(porch.left)]
+    porch.desktop.run(*words, "--on-demand")
+    porch.desktop.run("sync")
+    assert read_tree(porch.right) == {} and (porch.left / "own").exists()
+    porch.desktop.run("get", "porch", ":d7")
+    assert len(list((porch.right / "d7").iterdir())) == 30
+    (porch.right / "d7" / "7").unlink()
+    (porch.right / "d8").mkdir()
+    (porch.right / "d8" / "made").write_bytes(b"there")
+    report = porch.desktop.sync()["types"][0]
+    assert (report["to_desktop"]["deleted"], report["to_desktop"]["created"], report["skipped"]) == (1, 1, [])
+    porch.desktop.run(*words, "--include", "d8/")
+    porch.desktop.run("sync")
+    assert len(list((porch.right / "d8").iterdir())) == 31 and not (porch.right / "d7").exists()
+    assert len(read_tree(porch.left)) == 311
+    again = porch.desktop.sync()["types"][0]
+    assert again["bytes_sent"] + again["bytes_received"] < 1500
 
 
 def test_a_tree_over_tcp(porch: Pair) -> None:

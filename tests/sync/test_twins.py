@@ -70,6 +70,17 @@ def test_engine_and_model_agree(seed: int) -> None:
     assert not run_seed(seed)
 
 
+@pytest.mark.parametrize("seed", range(2000, 2015))
+def test_engine_and_model_agree_behind_filters(seed: int) -> None:
+    assert not run_seed(seed, FILTERED - {"during"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3000, 3300))
+def test_engine_and_model_agree_behind_filters_in_many_worlds(seed: int) -> None:
+    assert not run_seed(seed, FILTERED - {"during"})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1000, 1300))
 def test_engine_and_model_agree_in_many_worlds(seed: int) -> None:

@@ -33,7 +33,7 @@ from cradle_testing.worlds import MemoryConflicts, World
 from sync.model import DIRECTORY, Filter, ModelFailure
 from sync.model_plan import Loss, digest
 from sync.model_world import SETTLE_ROUNDS, TICK, Edit, ModelWorld, Step, Sync, name_everything, with_line
-from sync.steps import ALL, Generator, Script, shrink
+from sync.steps import ALL, FILTERED, Generator, Script, shrink
 
 # What the engine is compared in: all but what the model's batches see in other places than the engine's.
 COMPARED = ALL - {"during"}
@@ -254,7 +254,8 @@ def run_seed(seed: int, kinds: frozenset[str] = COMPARED) -> str:
 def main(arguments: list[str]) -> int:
     """The command."""
     count, first = int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0
-    kinds = frozenset(arguments[2].split("+")) if len(arguments) > 2 else COMPARED
+    words = arguments[2] if len(arguments) > 2 else ""
+    kinds = FILTERED - {"during"} if words == "filtered" else frozenset(words.split("+")) if words else COMPARED
     failed = 0
     for seed in range(first, first + count):
         if found := run_seed(seed, kinds):

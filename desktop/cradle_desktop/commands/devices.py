@@ -9,6 +9,7 @@ from cradle_desktop.errors import UserError
 from cradle_desktop.manager import NOTHING_PAIRED, ServiceManager
 from cradle_desktop.output import VERBOSE, Output
 from cradle_desktop.partnership.registry import EnabledType, Partnership
+from cradle_desktop.sync.filter import Filter
 
 SCHEMA = 1
 # A partner in the local network answers in milliseconds; one that takes longer is not in sight.
@@ -104,6 +105,8 @@ def described_type(manager: ServiceManager, partner: Partnership, one: EnabledTy
         "objects": manager.objects(one),
         "deviations": one.deviations,
     }
+    if not (wanted := Filter.read(one.filter)).everything():
+        found |= {"filter": wanted.words(), "held": one.held, "by_name": one.named}
     stream = manager.stream(partner, one)
     if stream is not None:
         found |= {"objects": stream.rows, "lost": stream.lost, "clock_behind_s": stream.behind_s}
@@ -125,6 +128,8 @@ def show(one: "dict[str, Any]", output: Output) -> None:
             f"  {kind['type']}  {kind['objects']} object{'s' if kind['objects'] != 1 else ''} in {kind['store']}, "
             f"policy {kind['policy']}, direction {kind['direction']}"
         )
+        if "filter" in kind:
+            output.data(f"    {kind['filter']}: {kind['held']} held there, {kind['by_name']} by name only")
         if kind["deviations"]:
             output.data(f"    {differing(kind['deviations'])} at the last sync: cradle diff {one['name']}")
     if not one["types"]:

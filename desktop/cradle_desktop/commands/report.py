@@ -21,6 +21,12 @@ def summary(report: Report) -> list[str]:
         lines += [f"  skipped {item}: {reason}" for item, reason in one.skipped]
         lines += [f"  {gap_text(*gap)}" for gap in one.gaps]
         lines += [f"  {remark}" for remark in one.remarks]
+        if one.left:
+            some = "1 object" if one.left == 1 else f"{one.left} objects"
+            lines.append(f"  {some} left the device, by its filter; nothing was deleted anywhere")
+        if one.absent:
+            some = "1 object has" if one.absent == 1 else f"{one.absent} objects have"
+            lines.append(f"  {some} no content on the device, by its filter, and will come from elsewhere")
         if one.deviations:
             lines.append(f"  {differing(one.deviations)}: cradle diff shows them, cradle sync --revert drops them")
     waiting = report.conflicts_waiting

@@ -59,6 +59,23 @@ def percent(text: str) -> float:
     return value
 
 
+def size(text: str) -> int:
+    """Bytes: "500 KB", "2 MB", "1024"."""
+    from cradle_desktop.settings import bytes_of
+
+    found = bytes_of(text)
+    if found is None:
+        raise ValueError(text)
+    return found
+
+
+def age(text: str) -> int:
+    """Seconds: "90d", "12h"; see `sync.filter`."""
+    from cradle_desktop.sync.filter import age as seconds
+
+    return seconds(text)
+
+
 def _partner(help: str, optional: bool = True) -> Argument:
     if optional:
         return Argument("partner", nargs="?", metavar="PARTNER", help=help)
@@ -102,6 +119,14 @@ COMMANDS = [
                       "The loser is always kept"),
         Argument("--direction", choices=["both", "to-device", "to-desktop"], default="both",
                  help="which way changes flow (default: both)"),
+        Argument("--include", action="append", default=[], metavar="GLOB",
+                 help="what the device shall hold, by the rules of .gitignore; the rest it has by name only. This and "
+                      "the next ones replace the filter of the device's store, which all its desktops heed"),
+        Argument("--exclude", action="append", default=[], metavar="GLOB", help="what it shall not hold; wins"),
+        Argument("--max-size", type=size, metavar="SIZE", help='nothing longer, e.g. "500 KB"'),
+        Argument("--newer-than", type=age, metavar="AGE", help='nothing that was written longer ago, e.g. "90d"'),
+        Argument("--on-demand", action="store_true", help="nothing but what `cradle get` asks for"),
+        Argument("--no-filter", action="store_true", help="everything"),
     ]),
     Command("disable", "types:disable", "stop syncing an object type with a partner; nothing is deleted", [
         _partner("name of the partner", optional=False),
@@ -120,6 +145,11 @@ COMMANDS = [
                  help="stop if more than this share of a side would be deleted (default: 25%%)"),
         Argument("--revert", action="store_true",
                  help="where changes flow one way: drop what the receiving side changed by itself"),
+        CAPTURE,
+    ], json=True),
+    Command("get", "get:get", "have a device with a filter hold a file or folder that it has by name only", [
+        _partner("name of the partner", optional=False),
+        Argument("paths", nargs="+", metavar=":PATH", help="a path in the synced folder; of a folder all in it"),
         CAPTURE,
     ], json=True),
     Command("conflicts", "conflicts:list_all", "list the conflicts that wait for you", [

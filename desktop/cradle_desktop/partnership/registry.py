@@ -19,7 +19,8 @@ _FALLBACK_NAME = "device"
 
 _COLUMNS = "number, name, device_id, device_name, key, address, certificate, agent, created, last_sync"
 _ENABLED = (
-    "SELECT enabled.type, enabled.location, policy, direction, replica.id, deviations, met FROM enabled "
+    "SELECT enabled.type, enabled.location, policy, direction, replica.id, deviations, met, filter, filtered, "
+    "held, named FROM enabled "
     "LEFT JOIN replica ON replica.location = enabled.location AND replica.type = enabled.type "
     "WHERE partnership = ? ORDER BY enabled.type"
 )
@@ -35,6 +36,9 @@ class EnabledType:
     replica_id  16 bytes, the replica that keeps the store's metadata; b"" before the first sync
     deviations  objects that the receiving side had changed by itself at the last sync, where changes flow one way
     met         who answered at the last sync: store id and replica id of the other side; b"" before the first
+    filter      what the other side's store shall hold, as it said at the last sync (`sync.filter`), b"": everything
+    filtered    the filter that was carried out there last (`sync.holdings`)
+    held, named  of how many objects it had the content, and the name only, at the last sync, where it has a filter
     """
 
     def __init__(
@@ -46,9 +50,14 @@ class EnabledType:
         replica_id: "bytes | None",
         deviations: int,
         met: bytes,
+        filter: bytes = b"",
+        filtered: bytes = b"",
+        held: int = 0,
+        named: int = 0,
     ) -> None:
         self.type, self.location, self.policy, self.direction = object_type, location, policy, direction
         self.replica_id, self.deviations, self.met = replica_id or b"", deviations, met
+        self.filter, self.filtered, self.held, self.named = filter, filtered, held, named
 
 
 class Partnership:
@@ -192,6 +201,15 @@ class Registry:
         with self._database.transaction() as connection:
             update = "UPDATE enabled SET deviations = ?, met = ? WHERE partnership = ? AND type = ?"
             connection.execute(update, (deviations, met, number, object_type))
+
+    def has_filter(self, name: str, object_type: str, filter: bytes, filtered: bytes, held: int, named: int) -> None:
+        """Note what is known of the filter there."""
+        number = self._there(self.by_name(name), name).number
+        with self._database.transaction() as connection:
+            update = (
+                "UPDATE enabled SET filter = ?, filtered = ?, held = ?, named = ? WHERE partnership = ? AND type = ?"
+            )
+            connection.execute(update, (filter, filtered, held, named, number, object_type))
 
     def _update(self, name: str, what: str, *values: "str | int") -> None:
         with self._database.transaction() as connection:

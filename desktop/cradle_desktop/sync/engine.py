@@ -67,7 +67,7 @@ def _synchronize(
     options.apart(remote.store_id)
     if word := news(options.partner, options.met, remote):
         observer.note(word)
-    result.met = met(remote)
+    result.met, result.filter = met(remote), remote.filter
     holdings = _holdings(remote, store, options)
     if _nothing_moved(meta, remote, scan) and (holdings is None or not holdings.due(meta)):
         result.filtered = options.filtered
@@ -80,6 +80,11 @@ def _synchronize(
         from cradle_desktop.sync.execute import Job
 
         Job(store, meta, remote, options, holdings).run(scan, conflicts, observer, journal, result)
+        if holdings is not None and not observer.cancelled:
+            from cradle_desktop.sync.store_filter import StoreFilter
+
+            now = StoreFilter(connection, store.type)
+            result.held, result.named = now.held, now.named
     safe_point(observer)
     remote.close()
 

@@ -14,6 +14,8 @@ a later version does not want would be sent by this one:
 
 from __future__ import annotations
 
+from cradle_desktop.errors import UserError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 LONGEST = 960
 
 
-class FilterError(Exception):
+class FilterError(UserError):
     """A sentence on what is wrong with a filter."""
 
 
@@ -73,7 +75,8 @@ class Filter:
         found = "".join(f"{word} {value}\n" for word, value in words).encode()
         if len(found) > LONGEST:
             raise FilterError(
-                f"a device keeps {LONGEST} bytes of filter and this one has {len(found)}; say it in fewer patterns"
+                f"a device keeps {LONGEST} bytes of filter and this one has {len(found)}: say it in fewer patterns, or "
+                "get whole folders"
             )
         return found
 
@@ -84,7 +87,7 @@ class Filter:
         for line in text.decode(errors="replace").splitlines():
             word, _, value = line.partition(" ")
             if word not in found:
-                raise FilterError("its filter was set by a newer cradle; update cradle on this machine")
+                raise FilterError("the device's filter was set by a newer cradle; update cradle on this machine")
             found[word].append(value)
         try:
             return cls(
@@ -92,7 +95,7 @@ class Filter:
                 _number(found["newer-than"]), bool(found["on-demand"]), found["pin"],
             )  # fmt: skip
         except ValueError:
-            raise FilterError("its filter is damaged; set it anew with 'cradle enable'") from None
+            raise FilterError("the device's filter is damaged; set it anew with 'cradle enable'") from None
 
     # -- questions
 

@@ -105,6 +105,8 @@ class TypeResult:
     cancelled   it was ended before its end
     met         who answered (`acquaintance`)
     filtered    the device's filter, if it is carried out now (`holdings`), else b""
+    filter      what the device's store shall hold, as it keeps it
+    held, named  of how many objects it has the content, and the name only, -1: not asked
     left        objects that left the device by its filter
     absent      objects that the device has by name only, and this desktop not at all
     """
@@ -118,7 +120,8 @@ class TypeResult:
         self.gaps: list[tuple[int, int]] = []
         self.remarks: list[str] = []
         self.cancelled = False
-        self.met = self.filtered = b""
+        self.met = self.filtered = self.filter = b""
+        self.held = self.named = -1
 
     @property
     def conflicts(self) -> int:
