@@ -237,7 +237,7 @@ class ServiceManager:
         """Was the folder that `enable` would take synced before, though this desktop knows nothing of it (any more)?"""
         from cradle_desktop.stick.place import store_id_in
 
-        location = store_location(store if store is not None else default_store(name))
+        location = store_location(store if store is not None else _default_store(name, type_name))
         with sentences():
             return bool(store_id_in(location)) and self.metadata.replica(location, type_name) is None
 

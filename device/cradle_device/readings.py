@@ -71,7 +71,8 @@ class Readings:
         self._since = 0  # when the oldest of them came, or flash last failed
         self._stuck = False
         self.next = self.segments.next  # number of the next row
-        self._era = self.segments.era + 1
+        # An era without rows may have been told the time.
+        self._era = max([self.segments.era] + list(self.cursors.pairs)) + 1
         self._used = False  # this era has rows
         self._wall, self._ticks = clock(), system.now_ms()
         self.lost = 0

@@ -252,6 +252,23 @@ def test_a_clock_that_is_set_after_a_session_loses_its_pair():
     agent.close()
 
 
+def test_an_era_that_only_desktops_saw_is_not_used_again():
+    """What a clock was worth before a restart says nothing of the clock after it."""
+    clock = Clock(946684800000)
+    agent, _ = recorder("seen", clock=clock)
+    far = Far()
+    far.fetch(agent, true=NOW)
+    agent.close()
+    for _ in range(2):  # the second time, its clock began anew
+        agent, readings = recorder("seen", False, clock=clock)
+        readings.append({})
+        agent.close()
+    agent, readings = recorder("seen", False, clock=clock)
+    far.fetch(agent, true=NOW + 10**9)
+    assert len(far.rows) == 2 and far.pairs == {}
+    agent.close()
+
+
 def test_rows_that_cannot_be():
     agent, readings = recorder("cannot")
     try:

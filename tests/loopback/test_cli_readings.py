@@ -198,7 +198,9 @@ def test_what_cannot_be_enabled(desktop: Desktop, agent: Agent, tmp_path: Path) 
         (["--store", "rows.db", "--direction", "to-device"], 2, "leave --direction out"),
     ):
         assert text in desktop.run("enable", "kiosk", "readings", *words, expect=code).err
-    desktop.run("enable", "kiosk", "readings")
+    desktop.run("enable", "kiosk", "files")
+    assert desktop.run("enable", "kiosk", "readings").err == ""
+    desktop.run("disable", "kiosk", "files")
     assert (desktop.home / "kiosk-readings.db").exists()
     assert "records no readings" in desktop.run("sync", expect=1).err
     assert "no sync overwrote or deleted anything" in desktop.run("undo", "kiosk").out
