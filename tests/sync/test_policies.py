@@ -107,6 +107,19 @@ def test_without_a_common_text_nothing_is_merged(tmp_path: Path) -> None:
     assert merging.sync().conflicts == 1 and w.losers() == [THEIRS]
 
 
+def test_what_was_decided_here_and_has_not_left_is_no_common_text(tmp_path: Path) -> None:
+    """Changes flowed to the desktop only: what won there was taken for what both had, and its next edit for none."""
+    merging = Merging(tmp_path)
+    w = merging.world
+    edit(w, "a", OURS, THEIRS)
+    w.sync("D1", "R1", policy="merge", direction="to-desktop", ancestors=merging.ancestors("D1", "R1"))
+    w.advance()
+    w["R1"].store.write("a", b"another text")
+    w.advance()
+    merging.sync()
+    assert OURS in w.contents() and b"another text" in w.contents()
+
+
 def test_a_sync_of_nothing_learns_what_there_is(tmp_path: Path) -> None:
     """The policy was changed to merge: the first sync takes down what both sides have, also where nothing moves."""
     merging = Merging(tmp_path)

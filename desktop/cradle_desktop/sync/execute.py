@@ -23,6 +23,7 @@ from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
+from cradle_protocol.sync.version import knows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -334,7 +335,10 @@ class Job:
             return
         from cradle_desktop.sync.findout import common
 
-        synced = {step.new.id for step in plan.steps + plan.tail}
+        known = self.remote.knowledge
+        steps = [step.new for step in plan.steps + plan.tail]
+        # What was decided here the device has not, unless it departs.
+        synced = {new.id for new in steps if knows(known.vector(new.id), new.versions[0])}
         if self.options.direction != "to-desktop":
             synced |= {departure.item.id for departure in plan.departures}
         ancestors.learn(self.store, common(self.meta, self.remote, synced - but, ancestors.empty()))
