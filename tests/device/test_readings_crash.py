@@ -3,6 +3,8 @@
 CPython only; LittleFS is in `test_readings_flash`.
 """
 
+import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,9 +13,12 @@ from tempfile import mkdtemp
 
 import pytest
 
+from cradle_device import readings, system
+from cradle_device.readings import Readings
 from device import test_readings_flash
 from device.place import PLACE
 from device.power import PoweredDisk
+from device.rows import Clock
 from device.test_readings_flash import Life
 
 # Seeds of what a power cut leaves, for each step.
@@ -97,3 +102,56 @@ def test_a_disk_that_fails_once(before: Path) -> None:
             except OSError:  # a desktop's request met it
                 pass
         life.check()
+
+
+class FullDisk:
+    """A disk of so many bytes, of which `used` are somebody else's."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path, size: int) -> None:
+        self.folder, self.size, self.used = folder, size, 0
+        real = system.open_private
+        disk = self
+
+        class Bounded(io.FileIO):
+            def write(self, data) -> int:  # type: ignore[no-untyped-def]
+                if self.tell() + len(data) > os.fstat(self.fileno()).st_size and disk.taken() + len(data) > disk.size:
+                    raise OSError(28, "No space left on device")
+                return super().write(data)
+
+        def open_private(path: str) -> Bounded:
+            real(path).close()
+            return Bounded(path, "r+b")
+
+        patch.setattr(system, "open_private", open_private)
+
+    def taken(self) -> int:
+        return self.used + sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+
+def test_a_full_disk_takes_the_oldest_rows_then_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program never hears of it; what is lost is counted, and what is kept is in order."""
+    monkeypatch.setattr(readings, "_WAITING", 2000)
+    monkeypatch.setattr(test_readings_flash.Owner, "state", str(tmp_path))
+    disk = FullDisk(monkeypatch, tmp_path, 8000)
+    stream = Readings(test_readings_flash.Owner(), segment=1024, bound=1 << 20, size=150, seconds=0, clock=Clock())
+    for n in range(400):
+        assert stream.append({"n": n}) == n
+    assert stream.lost == 0 and stream.segments.first > 0 and stream.acknowledged > 390, "the oldest made room"
+    oldest = stream.segments.first
+    disk.used = 8000
+    for n in range(400, 900):
+        assert stream.append({"n": n}) == n
+        stream.poll()
+    lost = stream.lost
+    assert lost > 200 and stream.segments.first > oldest
+    disk.used = 0
+    stream.poll()
+    assert stream.append({"n": 900}) == 900 and stream.flush() and stream.lost == lost
+    found, position = [], stream.segments.first
+    while (one := stream.segments.row(position)) is not None:
+        found.append(one[0])
+        assert json.loads(bytes(one[2][6:]))["n"] == one[0]
+        position = one[0] + 1
+    assert found == sorted(set(found)) and found[-1] == 900
+    assert 900 - found[0] + 1 - len(found) == lost
+    stream.close()
