@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -10,6 +11,7 @@ from cradle_desktop.undo.back import CHANGED_SINCE, NEVER_KEPT
 from cradle_desktop.undo.journal import Former
 from cradle_protocol.errors import READ_ONLY, UNREADABLE
 from cradle_testing.pair import Cut
+from cradle_testing.stores import MemoryStore
 from sync.test_mended_decisions import known_everywhere
 from sync.test_undo import Home
 
@@ -242,3 +244,56 @@ def test_many_are_asked_for_in_lots(home: Home, monkeypatch: pytest.MonkeyPatch)
     home.sync()
     assert len(home.kept()) == 30 and len(home.undo().restored) == 30
     home.world.settle_and_check()
+
+
+def act(store: MemoryStore, dice: Random, number: int) -> None:
+    """Something that a user does."""
+    there = [path for path in store.tree() if not path.endswith("/")]
+    what = dice.choice(["write", "write", "delete", "rename", "chmod", "tree"])
+    if what == "write" or not there:
+        path = dice.choice([*there, f"new {number}", f"d/e/new {number}"])  # no name is used again: see `salvage`
+        store.write(path, b"%d " % number * dice.choice([1, 500]))
+    elif what == "delete":
+        store.delete(dice.choice(there))
+    elif what == "rename":
+        store.rename(dice.choice(there), f"moved {number}")
+    elif what == "chmod":
+        store.chmod(dice.choice(there), dice.choice([0o600, 0o640, 0o755]))
+    elif "d/" in store.tree():
+        store.delete("d")
+
+
+def contents(*stores: MemoryStore) -> "set[bytes]":
+    return {content for store in stores for path, content in store.tree().items() if not path.endswith("/")}
+
+
+def nothing_is_lost(folder: Path, seed: int) -> None:
+    """Whatever both users do, and wherever it is cut: what a sync takes away is a loser, or is kept."""
+    home, dice = Home(folder), Random(seed)
+    for number in range(25):
+        for store in (home.store, home.board):
+            for k in range(dice.randrange(3)):
+                act(store, dice, 10 * number + k + 5 * (store is home.board))
+        before = contents(home.store, home.board)
+        try:
+            home.sync(policy=dice.choice(["desktop", "device", "both"]), cut_after=dice.choice([None, None, 700, 2500]))
+        except Cut:
+            home.world.advance()
+        had = contents(home.store, home.board) | set(home.kept()) | set(home.world.losers())
+        assert before <= had, (seed, number, before - had)
+        if dice.random() < 0.2 and home.journal().last() is not None:
+            home.undo()
+    home.world.settle_and_check()
+    home.database.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_sync_takes_away_is_never_lost(tmp_path: Path, seed: int) -> None:
+    nothing_is_lost(tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(100, 400, 50))
+def test_what_many_syncs_take_away_is_never_lost(tmp_path: Path, first: int) -> None:
+    for seed in range(first, first + 50):
+        nothing_is_lost(tmp_path / str(seed), seed)

@@ -317,7 +317,7 @@ class Job:
 
     def _salvage(self, plan: Plan, journal: OpenJournal, observer: Observer, result: TypeResult) -> Salvage | None:
         """Have kept what goes for ever with this pass. None: nothing does, or there is nowhere to keep it."""
-        if not any(one.verb in OVERWRITING for one in plan.departures):
+        if not any(one.verb in OVERWRITING or one.item.dead for one in plan.departures):
             return None
         opened = journal()
         if opened is None:

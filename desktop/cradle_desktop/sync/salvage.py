@@ -4,20 +4,28 @@ What moves is not displaced. What lost a conflict is in the conflict store. What
 is noted already. Everything else that the desktop does not hold any more is noted in the journal as it was there: an
 undo makes it so here, and the next sync there. Contents are kept where the device can still give them: those of deletes
 whatever their size, those of overwritten objects up to a bound. The journal has its own bounds.
+
+Not asked for: what a new object overwrites because its name was deleted here, in an earlier sync of which the device
+never heard. To ask for each new name would cost every sync of new files a look through the device's index.
 """
 
 from __future__ import annotations
 
 from cradle_desktop.sync.intake import Intake
 from cradle_desktop.sync.meter import Meter
-from cradle_desktop.sync.plan import DELETE, OVERWRITING, Departure, Plan, Step
+from cradle_desktop.sync.plan import MODE, OVERWRITING, Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_desktop.undo.journal import SYNC, Former, Journal
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item
-from cradle_protocol.sync.values import EQUAL, UNKNOWN, compare, size_of
+from cradle_protocol.sync.values import EQUAL, UNKNOWN, compare, is_lazy, size_of
+
+
+def overwrites(one: Departure) -> bool:
+    """May this take something away at the device?"""
+    return one.verb in OVERWRITING or (one.item.dead and one.item.link is not None)
 
 
 class Salvage:
@@ -31,9 +39,10 @@ class Salvage:
     def run(self, plan: Plan, observer: Observer, result: TypeResult) -> None:
         """Note and keep what these departures displace. Raises LinkGone, Cancelled."""
         found = [(one, change) for one, change in self._displaced(plan) if _differs(one.item, change)]
+        found = [(one, change) for one, change in found if not self._moved(one.item, change)]
         if not found:
             return
-        formers = {change.id: _former(one.item, change) for one, change in found}
+        formers = {change.id: _former(one, change) for one, change in found}
         large = {formers[change.id].identity for one, change in found if self._too_large(one, change)}
         self._journal.note(SYNC, list(formers.values()), large)
         self._noted = {one.item.id: one for one, _ in found}
@@ -55,15 +64,21 @@ class Salvage:
 
     def _displaced(self, plan: Plan) -> list[tuple[Departure, Change]]:
         """What departs over something else, with what the device says of that."""
-        lost = {one.item_id for step in plan.steps + plan.tail for one in step.lost if one.side == "device"}
-        over = [one for one in plan.departures if one.verb in OVERWRITING and one.item.id not in lost]
+        kept = [one for step in plan.steps + plan.tail for one in step.lost if one.unit == 0 and one.side == "device"]
+        lost = {one.item_id for one in kept}
+        over = [one for one in plan.departures if overwrites(one) and one.item.id not in lost]
         over = [one for one in over if not self._journal.has(one.item.identity)]
         asked = [one.item.id for one in over if one.item.id not in self._remote.shown]
         known = self._remote.shown | (self._remote.records(asked) if asked else {})
         return [(one, known[one.item.id]) for one in over if one.item.id in known]
 
+    def _moved(self, item: Item, change: Change) -> bool:
+        """Will what is there be there under another name?"""
+        target = self._remote.meta.get(item.link.id) if item.dead and item.link is not None else None
+        return target is not None and not target.dead and compare(target.values[0], _content(change)) == EQUAL
+
     def _too_large(self, one: Departure, change: Change) -> bool:
-        return one.verb != DELETE and size_of(_content(change)) > self._limit
+        return not one.item.dead and size_of(_content(change)) > self._limit
 
     def _fetch(self, steps: list[Step], formers: dict[bytes, Former], observer: Observer, result: TypeResult) -> None:
         """Have the contents kept under the names that the journal gave them."""
@@ -101,7 +116,7 @@ def _content(change: Change) -> bytes:
 
 def _differs(item: Item, change: Change) -> bool:
     """Is there something at the device, and is it not what it will be?"""
-    if change.dead or not change.values:
+    if change.dead or change.ghost or not change.values:
         return False
     if item.dead:
         return True
@@ -110,11 +125,14 @@ def _differs(item: Item, change: Change) -> bool:
     return not same or compare(change.values[0], item.values[0]) != EQUAL
 
 
-def _former(item: Item, change: Change) -> Former:
+def _former(one: Departure, change: Change) -> Former:
     """The object as it is there, and as it will be. A unit that the device cannot hold is as it is here."""
-    there = change.values or []
+    item, there = one.item, change.values or []
     old = [value or (item.values[k] if k < len(item.values) else UNKNOWN) for k, value in enumerate(there)]
-    return Former(item.identity, old, None if item.dead else list(item.values))
+    new = None if item.dead else list(item.values)
+    if new is not None and is_lazy(new[0]) and one.verb != MODE:
+        new[0] = UNKNOWN  # it may have the size of the old one, and is another; it is hashed on its way
+    return Former(item.identity, old, new)
 
 
 def _step(item: Item, change: Change) -> Step:

@@ -24,7 +24,7 @@ _ROOM_SHARE = 2
 _TIME_DIGITS = 10  # hex digits of Unix seconds: names sort by age
 _NO_OBJECT = b""
 
-_INSERT = "INSERT INTO former (act, identity, old, new, name) VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR REPLACE INTO former (act, identity, old, new, name) VALUES (?, ?, ?, ?, ?)"
 _LAST = (
     "SELECT number, kind, done FROM act WHERE partner = ? AND type = ? AND location = ? ORDER BY number DESC LIMIT 1"
 )
@@ -83,10 +83,14 @@ class Journal:
 
     def note(self, kind: str, formers: "list[Former]", kept_elsewhere: "set[str]") -> None:
         """Note what is about to be displaced; durable when this returns. Gives each a name, but for the identities
-        whose content is kept elsewhere. What one act displaces twice is kept as it was at first."""
+        whose content is kept elsewhere. What one act displaces twice is kept as it was at first, unit by unit: a
+        content may go after a mode, and on the other side."""
         fresh, again = [], []
         for former in formers:
             first = self._noted.get(former.identity)
+            if first is not None and former.old and first.old and first.same_content() and not former.same_content():
+                former.old[1:] = first.old[1:]
+                first = None
             if first is not None:
                 first.new = former.new
                 again.append((_packed(former.new), self._act, former.identity))
@@ -113,8 +117,8 @@ class Journal:
         return f"{self._mark}-{self._count:x}"
 
     def has(self, identity: str) -> bool:
-        """Did this act displace it already?"""
-        return identity in self._noted
+        """Did this act displace its content already?"""
+        return identity in self._noted and not self._noted[identity].same_content()
 
     def lacks(self, former: Former) -> None:
         """The content could not be kept after all."""
