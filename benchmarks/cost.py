@@ -216,7 +216,7 @@ def text_of(found: "Sequence[Grown]") -> str:
     return f"""# Cost and growth
 
 Made by `make bench-cost` on {date.today()}: {machine()}.
-Files of some 20 bytes, a hundred to a folder, on tmpfs, over loopback TCP without encryption through a relay that
+Files of {CONTENT} bytes, a hundred to a folder, on tmpfs, over loopback TCP without encryption through a relay that
 counts; the agent runs on. Medians of {ROUNDS} but for the first sync. CPU is told for either side; the desktop's is
 that of the whole command, interpreter start included.
 
