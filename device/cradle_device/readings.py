@@ -108,6 +108,8 @@ class Readings:
         self._bytes += _TIME + len(data)
         if self._bytes >= self._batch and not self._stuck:
             self.flush()
+        else:
+            self.poll()
         return number
 
     @property

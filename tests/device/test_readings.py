@@ -3,6 +3,7 @@
 # MicroPython heap: 8m, as `test_agent`
 
 import json
+import time
 
 from cradle_device import system
 from cradle_device.log import Log
@@ -45,16 +46,23 @@ def test_a_row_is_acknowledged_when_it_is_flushed():
 
 
 def test_polling_flushes_what_has_waited():
-    agent, readings = recorder("patience", seconds=0)
+    """So does the next row, where nobody polls."""
+    agent, readings = recorder("patience", seconds=0.02)
     readings.append({})
+    agent.poll()
     assert readings.acknowledged == 0
+    time.sleep(0.03)
     agent.poll()
     assert readings.acknowledged == 1
+    readings.append({})
+    time.sleep(0.03)
+    readings.append({})
+    assert readings.acknowledged == 3
     agent.close()
     agent, readings = recorder("patience", False, seconds=30)
     readings.append({})
     agent.poll()
-    assert readings.acknowledged == 1
+    assert readings.acknowledged == 3
     agent.close()
 
 
