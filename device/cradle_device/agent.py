@@ -100,6 +100,8 @@ class Agent:
         self.identity = Identity(self.device_id, name, program)
         self.entropy = True
         self.replicas = {store.type: Replica(store, state, hardware, log) for store in stores}
+        for replica in self.replicas.values():
+            replica.read()
         self.streams: dict[str, Readings] = {}  # they add themselves
         self.handlers: dict[Any, Handler] = {}
         for kind, handler in sync_handlers.HANDLERS + pairing.HANDLERS:

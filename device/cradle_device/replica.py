@@ -5,6 +5,7 @@ import time
 from cradle_device import system
 from cradle_device.metadata import CLOCK, HARDWARE, STORE, LogMetadata
 from cradle_protocol.compat import MICROPYTHON
+from cradle_protocol.errors import ProtocolError
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.detect import MAX_MOVES, Scan, detecting
 from cradle_protocol.sync.recover import recovering
@@ -45,6 +46,16 @@ class Replica:
         self._meta: LogMetadata | None = None
         self._store_id = b""
         self._recovered = False
+
+    def read(self) -> None:
+        """Read the log now: the one thing that takes as long as it is, and is not done in slices, is no poll's.
+
+        Whatever is wrong is told when a session asks. A store or log that comes back later is read then.
+        """
+        try:
+            self.meta()
+        except (StoreError, OSError, ProtocolError, MemoryError):
+            self.close()
 
     def meta(self) -> LogMetadata:
         """The metadata of the store that is there now. Raises StoreError(NO_STORE), OSError."""

@@ -12,7 +12,7 @@ from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.item import GHOST, IMPLIED, RACY, Item, item_id
 from cradle_protocol.sync.metadata import ABSENT, SAME
 from cradle_protocol.sync.moves import link_move, pair_moves
-from cradle_protocol.sync.slices import STRIDE, whole
+from cradle_protocol.sync.slices import FEW, STRIDE, whole
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
 
 TYPE_CHECKING = False
@@ -169,7 +169,7 @@ def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes
     hidden = [identity for identity, _ in scan.skipped]
     gone: list[bytes] = []
     for n, i in enumerate(meta.unseen()):
-        if n % STRIDE == STRIDE - 1:
+        if n % FEW == FEW - 1:
             yield
         item = meta.get(i)
         if item is None or item.flags & IMPLIED or _under(item.identity, hidden):
@@ -179,7 +179,7 @@ def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes
         gone.append(i)
     targets = (yield from pair_moves(store, meta, gone[:moves], fresh)) if fresh and gone else {}
     for n, i in enumerate(gone):
-        if n % STRIDE == STRIDE - 1:
+        if n % FEW == FEW - 1:
             yield
         item = meta.get(i)
         if item is not None:

@@ -6,7 +6,7 @@ object is paired with at most one new object. The tombstone names the target, th
 
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.item import RACY, Link
-from cradle_protocol.sync.slices import STRIDE
+from cradle_protocol.sync.slices import FEW
 from cradle_protocol.sync.values import is_file, is_lazy, size_of, with_digest
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ def pair_moves(
     waiting: dict[bytes, list[bytes]] = {}
     sizes: dict[bytes, bool] = {}
     for k, i in enumerate(gone):
-        if k % STRIDE == STRIDE - 1:
+        if k % FEW == FEW - 1:
             yield
         old = meta.get(i)
         key = None if old is None else _key(store, old)
@@ -33,7 +33,7 @@ def pair_moves(
             sizes[_size(old)] = True
     pairs: dict[bytes, bytes] = {}
     for k, n in enumerate(fresh):
-        if k % STRIDE == STRIDE - 1:
+        if k % FEW == FEW - 1:
             yield
         new = meta.get(n)
         if new is None or not waiting or _size(new) not in sizes:

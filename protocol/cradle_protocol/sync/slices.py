@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
     Slices = Generator[None, None, Result]
 
-# Objects, or records of a log, in a slice: each costs up to four operations.
+# Objects, or records of a log, in a slice: each costs up to five operations where nothing is done about it,
 STRIDE = 8 if MICROPYTHON else 16
+# and some twenty where it is looked for once more, compared with others and written.
+FEW = STRIDE // 4
 # Bytes of content in a slice: some reads of a board's buffer; a millisecond of hashing elsewhere.
 SPAN = 4096 if MICROPYTHON else 1 << 20
 # Bytes read at once by a store that has no buffer of its own.
