@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cradle_desktop.sync.former import Former
 from cradle_desktop.sync.plan import CREATE, DELETE, METADATA, MODE, RENAME, UPDATE, Plan, Step
 from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Answer, Lost, Outcome, Resolver
 from cradle_desktop.sync.revert import keep_ours, take_theirs
@@ -16,7 +17,7 @@ from cradle_protocol.sync.item import IMPLIED, Item, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.rules import CLASH, KNOWN, TAKE, UNHASHED, judge
-from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, is_file, is_lazy, with_digest
+from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, digest_of, is_file, is_lazy, with_digest
 from cradle_protocol.sync.version import HIGHEST, LOWEST, knows, knows_all
 
 TYPE_CHECKING = False
@@ -34,6 +35,7 @@ class Arrivals:
     `find_out` what the policies `newest` and `merge` have to know of clashing files. `revert`: the side whose own
     changes are dropped, "" for none.
 
+    former   what is here, by its hash, of items that the pass changes
     records  objects have field groups, and no folders (`RecordStore`)
     full     the changes are all that the device has: it has forgotten deletes which never came here
     skipped  ids that are left out of the pass
@@ -58,6 +60,7 @@ class Arrivals:
         self.revert = revert
         self.full, self.skipped = full, set[bytes]()
         self.records = False
+        self.former: Former = {}
         self.dropped: list[bytes] = []
         self._hashed: dict[bytes, bytes] = {}  # local values that were hashed for this plan
 
@@ -366,6 +369,10 @@ class Arrivals:
                 if step.verb == CREATE and link is not None and near == link.id:
                     step.verb = RENAME
                 return
+        same = self.former.get(digest_of(want))
+        if same is not None:
+            step.copy = same
+            return
         step.fetch = by_id.get(step.new.id, change)
         if step.fetch.values is None or step.fetch.values[0] != want:
             step.fetch = change

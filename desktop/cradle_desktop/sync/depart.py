@@ -226,7 +226,7 @@ class Departing:
     def _send_one(self, upload: Upload, index: int, departure: Departure, staged: set[bytes]) -> None:
         item, change = departure.item, change_of(departure.item, departure.named)
         change.ghost = departure.ghost
-        if self.held:
+        if self.held or departure.source is not None:
             self._unkept.append(item)
         if not departure.content:
             upload.change(change, NONE)

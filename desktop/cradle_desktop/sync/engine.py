@@ -7,6 +7,7 @@ the first visible thing happens. A sync in which nothing moved costs two request
 
 from cradle_desktop.connection import Connection, unmoved
 from cradle_desktop.sync.acquaintance import met, news
+from cradle_desktop.sync.former import remembering
 from cradle_desktop.sync.meter import safe_point, watched_scan
 from cradle_desktop.sync.remote import RemoteReplica, newest, worth_telling
 from cradle_desktop.sync.report import Cancelled, Observer, SyncOptions, TypeResult, no_journal
@@ -118,7 +119,7 @@ def _look(
     remote = RemoteReplica(connection, meta, store.type, preview)
     if not preview:
         recover(store, meta)
-    with watched_scan(store, connection, observer):
+    with watched_scan(store, connection, observer), remembering(meta) as remote.former:
         scan = detect(store, meta, look_only=preview, hold=not preview)
     scan.skipped = worth_telling(scan.skipped, store.type, meta)
     remote.finish()

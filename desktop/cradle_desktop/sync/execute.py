@@ -12,6 +12,7 @@ from cradle_desktop.sync.plan import OVERWRITING, Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
 from cradle_desktop.sync.revert import of_desktop, of_device
+from cradle_desktop.sync.sharing import before_pass, hash_alike, name_sources
 from cradle_desktop.sync.stale import forgotten_deletes, keep_deletes, lacks, misses, named_changes
 from cradle_protocol.errors import STATUS_TEXT
 from cradle_protocol.provider.desktop import Judging, RecordStore
@@ -105,6 +106,9 @@ class Job:
             arrivals = self._arrivals(overlay, stale)
             changes = named_changes(self.meta, remote, stale) if news else []
             remote.shown = {change.id: change for change in changes}
+            if changes and self.meta.live():
+                arrivals.former = before_pass(self.meta, changes)
+                hash_alike(changes, arrivals.former, remote.digests)
             arrivals.plan(changes, plan)
             planned.skipped, planned.dropped = arrivals.skipped, arrivals.dropped
             if self.options.direction == "to-device" and not self.options.revert:
@@ -198,9 +202,12 @@ class Job:
         shown = {i: change.values for i, change in self.remote.shown.items() if change.values and not change.ghost}
         gone = {i for i, change in self.remote.shown.items() if change.dead}
         remote = self.remote
-        return Departures(
+        found = Departures(
             meta, remote.knowledge, remote.forgotten, shown, remote.holds_mode, skipped, gone, self.holdings
         ).plan()
+        if found and remote.former:
+            name_sources(found, remote.former, self.store.digest)
+        return found
 
     def _decisions(self) -> dict[bytes, str]:
         """What the user decided, by item: a decision holds for all units of it."""

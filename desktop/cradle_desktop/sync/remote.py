@@ -45,6 +45,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cradle_desktop.sync.former import Former
     from cradle_desktop.sync.upload import Upload
     from cradle_protocol.sync.version import Version
 
@@ -89,6 +90,7 @@ class RemoteReplica:
         body = SyncOpen(flags, type_name, meta.replicas[0], self._seen).to_bytes()
         self._opening = connection.start(c.SYNC_OPEN, body)
         self.shown: dict[bytes, Change] = {}
+        self.former: Former = {}  # what changed here, as the device may have it still
 
     def finish(self) -> None:
         """Wait for the scan's end and learn what the device says of its replica."""
