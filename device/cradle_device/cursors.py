@@ -20,7 +20,7 @@ _SHIFT, _LOW = const(32), const(0xFFFFFFFF)  # u48 is u16 and u32
 
 
 class Cursors:
-    """Changes are durable after `flush`.
+    """Changes are durable after `flush`. `first`: where a new stream begins.
 
     stream   16 bytes
     rows     {desktop id: the first row that it does not have}
@@ -28,7 +28,7 @@ class Cursors:
     passed   rows before this one were passed by all desktops that there were
     """
 
-    def __init__(self, path: str, hardware: bytes) -> None:
+    def __init__(self, path: str, hardware: bytes, first: int = 0) -> None:
         self.stream = b""
         self.rows: dict[bytes, int] = {}
         self.pairs: dict[int, tuple[int, int]] = {}
@@ -42,9 +42,14 @@ class Cursors:
                 known = payload[16:]
             self._take(kind, payload)
         if not self.stream or (known and self._hardware and known != self._hardware):
-            self.renew(self.passed)  # a copied card goes on as a stream of its own
-        elif self._log.torn:
-            self._rewrite()
+            # A copied card goes on as a stream of its own.
+            self._renew(self.all_have() if self.stream else first)
+        if self._broken or self._log.torn or (self._hardware and not known):
+            self._broken = True
+            try:
+                self.flush()
+            except OSError:
+                pass  # a program starts all the same; no session goes on before it is written
 
     def close(self) -> None:
         """What was not flushed may be lost, as in a power cut."""
@@ -52,8 +57,12 @@ class Cursors:
 
     def renew(self, first: int) -> None:
         """Be another stream from now on: nobody has any row of it, and it begins at `first`. OSError."""
+        self._renew(first)
+        self.flush()
+
+    def _renew(self, first: int) -> None:
         self.stream, self.rows, self.passed = system.random_bytes(16), {}, first
-        self._rewrite()
+        self._broken = True
 
     def set(self, desktop: bytes, row: int) -> None:
         """This desktop has all rows before this one."""

@@ -64,7 +64,7 @@ class Readings:
         folder = folder or agent.state + "/" + self.type
         system.make_directory(folder)
         self.segments = Segments(folder + "/rows", segment, bound)
-        self.cursors = Cursors(folder + "/cursors.log", agent.hardware)
+        self.cursors = Cursors(folder + "/cursors.log", agent.hardware, self.segments.first)
         self._clock, self._patience, self._batch = clock, int(seconds * 1000), size
         self._waiting: list[tuple[int, int, bytes]] = []
         self._bytes = 0  # of them

@@ -6,11 +6,14 @@ import json
 import time
 
 from cradle_device import system
+from cradle_device.agent import Agent
 from cradle_device.log import Log
+from cradle_device.readings import Readings
 from cradle_protocol.errors import CHANGED, LIMIT, NO_TYPE, LocalError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages import stream as m
-from device.hands import Failed
+from device.hands import SMALL, Failed
+from device.place import PLACE
 from device.rows import NOBODY, NOW, OTHER, Clock, Far, recorder
 
 SET = 1735689600000  # milliseconds: a clock that shows less was never set
@@ -210,18 +213,24 @@ def test_a_device_that_was_set_back_begins_another_stream():
 
 
 def test_a_copied_card_is_a_stream_of_its_own():
-    agent, readings = recorder("card")
-    first = readings.cursors.stream
-    agent.close()
-    from cradle_device.cursors import Cursors
-    from device.place import PLACE
-
+    """And one whose notes are lost. What had gone by then is no gap for those who meet it."""
     path = PLACE + "/rows-card/readings/cursors.log"
-    for hardware, same in ((b"board 1", True), (b"board 1", True), (b"board 2", False)):
-        cursors = Cursors(path, hardware)
-        cursors._rewrite()
-        assert (cursors.stream == first) == same
-        cursors.close()
+    agent, readings = recorder("card", segment=1024, bound=1 << 20)
+    for k in range(100):
+        readings.append({"n": k})
+    Far().fetch(agent)
+    streams = [readings.cursors.stream]
+    agent.close()
+    for hardware in (b"board 1", b"board 1", b"board 2", None):
+        if hardware is None:
+            system.remove(path)
+        agent = Agent(PLACE + "/rows-card", [], "logger", SMALL, hardware=hardware or b"")
+        readings = Readings(agent, segment=1024, bound=1 << 20, clock=Clock())
+        streams.append(readings.cursors.stream)
+        far = Far(OTHER)
+        assert far.fetch(agent) == list(range(readings.segments.first, 100)) and far.gaps == []
+        agent.close()
+    assert streams[0] == streams[1] == streams[2] != streams[3] != streams[4]
 
 
 def test_times_and_eras():
@@ -317,8 +326,6 @@ def test_a_damaged_segment_is_a_counted_gap():
         readings.append({"n": k})
     agent.close()
     import os
-
-    from device.place import PLACE
 
     folder = PLACE + "/rows-damaged/readings/rows/"
     names = sorted(os.listdir(folder))

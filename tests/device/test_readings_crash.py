@@ -155,3 +155,27 @@ def test_a_full_disk_takes_the_oldest_rows_then_the_newest(tmp_path: Path, monke
     assert found == sorted(set(found)) and found[-1] == 900
     assert 900 - found[0] + 1 - len(found) == lost
     stream.close()
+
+
+def test_a_program_starts_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a power cut left of its notes cannot be mended; rows are recorded, and no desktop is told a lie."""
+    monkeypatch.setattr(test_readings_flash.Owner, "state", str(tmp_path))
+    disk = FullDisk(monkeypatch, tmp_path, 8000)
+    made = {"segment": 1024, "bound": 1 << 20, "size": 150, "clock": Clock()}
+    stream = Readings(test_readings_flash.Owner(), **made)
+    stream.append({"n": 0})
+    stream.close()
+    log = tmp_path / "readings" / "cursors.log"
+    log.write_bytes(log.read_bytes()[:-3])
+    disk.used = 8000
+    stream = Readings(test_readings_flash.Owner(), **made)
+    assert stream.append({"n": 1}) == 1
+    with pytest.raises(OSError, match="No space"):
+        stream.opened(b"D" * 16, bytes(16), 0, 0, 0)
+    disk.used = 0
+    stream.opened(b"D" * 16, bytes(16), 0, 0, 0)
+    name = stream.cursors.stream
+    stream.close()
+    stream = Readings(test_readings_flash.Owner(), **made)
+    assert stream.cursors.stream == name and stream.cursors.rows == {b"D" * 16: 0} and stream.acknowledged == 2
+    stream.close()
