@@ -11,7 +11,6 @@ from cradle_protocol.wire import constants as c
 from cradle_protocol.wire import events
 from cradle_protocol.wire.desktop_session import DesktopSession
 from cradle_protocol.wire.handshake import Identity
-from device import hands
 from device.hands import DESKTOP, KEY, Failed, Hand, LittleStore, Pipe, clean, make_agent
 from device.place import PLACE
 from device.test_line import LineHand, Wire, filled
@@ -32,11 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> "list[int]":
 
 def desktop(agent, who: bytes, key: "bytes | None" = KEY) -> Hand:
     """Another desktop."""
-    before, hands.DESKTOP = hands.DESKTOP, Identity(who, "desk " + who[:1].decode())
-    try:
-        return Hand(agent, key=key)
-    finally:
-        hands.DESKTOP = before
+    return Hand(agent, key=key, me=Identity(who, "desk " + who[:1].decode()))
 
 
 def test_strangers_who_dribble_do_not_keep_their_places(clock: "list[int]") -> None:
