@@ -6,6 +6,7 @@ Also a power cut at every program and erase: the object is whole-old or whole-ne
 from cradle_device.providers.files import FilesStore
 from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import BAD_NAME, CHANGED, COLLISION, NO_PARENT, NO_ROOM
+from cradle_protocol.provider.paths import CASELESS, FAT_NAMES
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.values import DIRECTORY, file_value
 from device.flash import mounted
@@ -36,6 +37,12 @@ def content(path):
 def life():
     """What a store goes through, on any file system."""
     store = FilesStore.create("/f", b"i" * 16)
+    assert 0 < store.name_max <= 255
+    longest = "n" * store.name_max
+    put(store, longest, b"x")
+    assert status(put, store, longest + "n", b"x") == BAD_NAME
+    store.remove(longest, store.stamp(longest))
+    store.unstage("00")
     stamp = put(store, "d/f", b"one")
     assert store.stamp("d/f") == stamp and store.staged() == []
     assert status(put, store, "d/f", b"two") == CHANGED
@@ -61,6 +68,7 @@ def test_fat():
 
 def no_case():
     store = FilesStore.create("/f", b"i" * 16)
+    assert store.names == CASELESS | FAT_NAMES and store.name_max == 255, "it says so, for a desktop to plan by"
     put(store, "Dir/File", b"x")
     assert status(put, store, "Dir/file", b"y") == COLLISION and store.stamp("Dir/file") is None
     assert status(put, store, "dir/other", b"y") == COLLISION
