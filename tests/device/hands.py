@@ -232,7 +232,8 @@ class Failed(Exception):
 class Hand:
     """A desktop in a session with an agent: asks, and lets both ends run until the answer is whole."""
 
-    def __init__(self, agent, step=0, key=KEY, me=DESKTOP):
+    def __init__(self, agent, step=0, key=KEY, me=None):
+        me = me or DESKTOP
         self.agent, self.pipe = agent, Pipe(step)
         self.service = agent.attach(self.pipe)
         self.session = DesktopSession(me, b"n" * 16, 4096)
