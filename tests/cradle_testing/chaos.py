@@ -30,6 +30,8 @@ DIRECTIONS: "tuple[Direction, ...]" = ("both", "to-device", "to-desktop")
 # Seconds: an edit during a session is never in the very tick of the clock in which the session looked.
 TICK = 0.001
 DEEPEST = 4  # parts of a path that a rename makes
+# What is left of knowledge and of a device's log when all is at rest, at most: about a dozen items, tombstones counted.
+RANGES, EXCEPTIONS, LOG_BYTES = 2, 3, 12000
 LINES, FURTHER = 3, b"\n\n"  # of a text: edits of two lines can be merged where others are between them
 # What a bad serial line does to a byte; most frames of a session still pass.
 NOISE = Line(byte_errors=0.0005, bursts=0.0001, duplicates=0.0003, stalls=0.0002)
@@ -303,6 +305,17 @@ class Chaos:
         assert not lost, f"lost: {sorted(lost)}"
         for direction in DIRECTIONS:
             self._nothing_moves(direction)
+        self._little_is_remembered()
+
+    def _little_is_remembered(self) -> None:
+        """At rest knowledge is a vector or two, whatever has happened, and a log is not much more than what counts."""
+        for name in self.world.names:
+            board = self.world.boards.get(name)
+            meta = self.world.desks[name].meta if board is None else board.end.agent.replicas["files"].meta()
+            for known in (meta.knowledge, meta.forgotten):
+                assert len(known.vectors) <= RANGES and len(known.exceptions) <= EXCEPTIONS, f"{name}: {known}"
+            logs = [] if board is None else [path.stat().st_size for path in board.end.folder.glob("*.log")]
+            assert sum(logs) <= LOG_BYTES, f"{name}: {logs}"
 
     def _nothing_moves(self, direction: "Direction") -> None:
         for desktop in self.world.desktops:

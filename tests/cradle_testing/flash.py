@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+REWRITE_AT = 4000  # bytes of a log: so that those of small worlds are rewritten too
 _TORN = 8  # bytes of one write to flash that may be any when it is broken off
 
 
@@ -46,6 +47,9 @@ class Lifeline:
         class Mortal(kind):  # type: ignore[misc]
             def _open_log(self, path: str, size: int) -> Log:
                 return FlashLog(path, size, life)
+
+            def _wasteful(self) -> bool:
+                return bool(self._log.end > REWRITE_AT)
 
         return Mortal
 

@@ -3,7 +3,7 @@
 Whatever a path shows at a place is a `State`: a content (or nothing), and all the states that it has superseded: those
 that its author had before him, or that a resolution has set against each other. A session of two places may leave what
 is there, bring the state that supersedes the other one, or, where neither does, make a new one that supersedes both and
-shows one of their contents; the other content is kept by the desktop then. An interrupted session may do a part of that.
+shows one of their contents; the other content is kept by the desktop then. An interrupted session may do a part of it.
 Which of it has happened is not always visible, so the model remembers every state that a place may be in; when what
 is seen there is none of them, the sync did something that nobody can explain.
 """
@@ -85,9 +85,10 @@ class Observed:
             if not whole:
                 parts += [(x, y) for x in ours for y in theirs]
                 parts += [(d, y) for d, _ in list(parts) for y in theirs]
-            found = [(d, r) for d, r in parts if (d.content, r.content) == (seen[desktop][path], seen[device][path])]
-            here = f"{path}: {desktop} had {ours}, {device} had {theirs}; now {seen[desktop][path]!r}, {seen[device][path]!r}"
-            assert found, f"nobody can explain {here}; the desktop keeps {sorted(kept)}"
+            now = seen[desktop][path], seen[device][path]
+            found = [(d, r) for d, r in parts if (d.content, r.content) == now]
+            had = f"{path}: {desktop} had {ours}, {device} had {theirs}"
+            assert found, f"nobody can explain {now} at {had}; the desktop keeps {sorted(kept)}"
             self.may[desktop][path], self.may[device][path] = {d for d, _ in found}, {r for _, r in found}
 
     def _outcomes(self, x: State, y: State, decides: bool) -> Iterator[Outcome]:
@@ -114,7 +115,7 @@ class Observed:
                 yield both, both, frozenset([loser.content] if loser.content not in (NOTHING, winner.content) else [])
 
     def _followed(self, path: str, ours: "dict[str, set[State]]", theirs: "dict[str, set[State]]") -> Iterator[Outcome]:
-        """An edit of a path from which things were moved to this one, by anybody, may follow; and is gone there then."""
+        """An edit of a path from which something was moved to this one may follow; and is gone there then."""
         came, went = self._connected(path)
         for x in ours[path]:
             for y in theirs[path]:
