@@ -176,12 +176,13 @@ class LogMetadata(Metadata):
             self._write_intent(items[k], made[k])
         self._log.flush()
 
-    def pending(self) -> "list[tuple[Item, Vector]]":
+    def pending(self, keys: "list[int] | None" = None) -> "list[tuple[Item, Vector]]":
+        """See `Metadata`; `keys[k]` stands for replica key k where keys are given."""
         found = []
         for offset, _ in sorted(self._intents.values()):
             _, buffer, start, _ = self._log.read(offset)
-            vector = record.read_vector(buffer, start)[0]
-            found.append((self._item(offset), vector))
+            vector = record.read_vector(buffer, start, keys)[0]
+            found.append((self._item(offset, None, keys), vector))
         return found
 
     def commit(self) -> None:
@@ -239,7 +240,7 @@ class LogMetadata(Metadata):
         The index goes over to the new log entry by entry: after a failure, or if this is dropped in the middle, only
         the old log is right; roll back, or open it again.
         """
-        old, intents = self._log, self.pending()
+        old, intents = self._log, self.pending(keys)
         log = self._log = old.successor()
         done = False
         try:

@@ -67,3 +67,21 @@ def test_either_reads_what_the_other_wrote(
     assert again.replicas == [b"another replica.", *others, OWN] and len(again.pending()) == 2
     assert [item.id for item in again.lacking(everything(dict.fromkeys(range(1, 302), 0xFFFFFFFF)))] == []
     assert sum(item.versions[0][1] == 301 for item in again.items()) == 23
+
+
+@pytest.mark.parametrize("kind", [LogMetadata, HostMetadata])
+def test_intents_of_a_replica_that_is_renewed(tmp_path: Path, kind: type[LogMetadata]) -> None:
+    """A power cut in a batch, then the card comes into another machine: versions stay the old replica's there."""
+    meta = kind(str(tmp_path / "log"), 2, OWN)
+    other = meta.key_of(b"\x01another desktop")
+    item = file_item("a")
+    item.versions = [(7, other), (3, 0)]
+    meta.intend([item], [{0: 3, other: 7}])
+    meta.renew(b"the new replica.")
+    for _ in range(2):
+        [(found, made)] = meta.pending()
+        names = [(tick, meta.replicas[key]) for tick, key in found.versions]
+        assert names == [(7, b"\x01another desktop"), (3, OWN)]
+        assert {meta.replicas[key]: tick for key, tick in made.items()} == {OWN: 3, b"\x01another desktop": 7}
+        meta.close()
+        meta = kind(str(tmp_path / "log"), 2, OWN)
