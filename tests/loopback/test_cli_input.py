@@ -48,8 +48,6 @@ WRONG = [
     (["enable", "nobody", "files", "--include", "*.txt"], 3, "nobody"),
     (["enable", "nobody", "files", "--max-size", "12q"], 2, "12q"),
     (["enable", "nobody", "files", "--newer-than", "soon"], 2, "soon"),
-    (["enable", "nobody", "files", "--on-demand", "--include", "*.txt"], 2, "cradle get"),
-    (["enable", "nobody", "files", "--no-filter", "--max-size", "1 MB"], 2, "--no-filter"),
     (["get", "nobody", ":a.txt"], 3, "nobody"),
     (["get", "nobody"], 2, ":"),
     (["disable", "nobody", "files"], 3, "nobody"),
