@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cradle_device.conversation import Handler, Steps
     from cradle_device.metadata import LogMetadata
     from cradle_device.runner import Service
+    from cradle_protocol.sync.slices import Slices
 
     Keys = dict[bytes, bytes]
 
@@ -96,10 +97,7 @@ def open_stick(folder: str, name: str, keys: "Keys") -> "StickLink":
         raise NoDevice(absent(folder, name))
     store, known = StickStore(folder), StickKeys(device_id(store_id), keys)
     try:
-        agent = Agent(
-            os.path.join(folder, OWN_FOLDER), [store], name, HOST, f"cradlesync {VERSION}", log=HostMetadata,
-            partnerships=known,
-        )  # fmt: skip
+        agent = Agent(os.path.join(folder, OWN_FOLDER), [], name, HOST, f"cradlesync {VERSION}", partnerships=known)
     except (LocalError, OSError) as error:
         raise _refused(error, folder, name) from error
     agent.replicas[store.type] = StickReplica(store, folder, known)
@@ -191,38 +189,39 @@ class StickReplica(Replica):
     def _moved(self, meta: "LogMetadata") -> bool:
         known, now = meta.note(HARDWARE), marks(self._place)
         meta.set_note(HARDWARE, joined(known, now))
-        if not copied(known, now):
-            return False
-        meta.set_note(_OWNERS, b"")  # those ids are the original's
-        return True
+        return copied(known, now)
 
     def facts(self) -> "tuple[str, bytes, bytes, int]":
         """See Replica. A desktop that has no id here yet is told none."""
         name, store_id, replica, objects = super().facts()
         return name, store_id, self._owned().get(self._desktop(), NO_ID) if replica != NO_ID else replica, objects
 
-    def check_tick(self, known: int) -> "Any":
-        """See Replica; it begins with being who it is with this desktop. All in one slice: nobody waits beside it."""
+    def check_tick(self, known: int) -> "Slices[None]":
+        """See Replica; it begins with being who it is with this desktop."""
         meta = self.settled()
         owned = self._owned()
         mine = owned.get(self._desktop(), b"")
         if mine in meta.replicas[1:]:
             become(meta, mine)
-        elif mine != meta.replicas[0] and meta.replicas[0] in owned.values():
+        elif owned and not mine:
             meta.renew(fresh_id())
-        if meta.tick < known:
-            meta.renew(fresh_id())
+        yield from super().check_tick(known)
         owned[self._desktop()] = meta.replicas[0]
         meta.set_note(_OWNERS, b"".join(desktop + replica for desktop, replica in owned.items()))
-        return ()
 
     def _desktop(self) -> bytes:
         return self._keys.partners()[0][0]
 
     def _owned(self) -> "dict[bytes, bytes]":
-        """{desktop id: replica id} of all that have one."""
-        rows = self.meta().note(_OWNERS)
-        return {rows[at : at + 16]: rows[at + 16 : at + 32] for at in range(0, len(rows), 32)}
+        """{desktop id: replica id} of all that have one.
+
+        Nobody has, where the one of now is nobody's: it was renewed (a copy, a log that was damaged, another store),
+        and who goes back to an id of before may use its ticks twice.
+        """
+        meta = self.meta()
+        rows = meta.note(_OWNERS)
+        owned = {rows[at : at + 16]: rows[at + 16 : at + 32] for at in range(0, len(rows), 32)}
+        return owned if meta.replicas[0] in owned.values() else {}
 
 
 def become(meta: "LogMetadata", replica_id: bytes) -> None:
