@@ -171,3 +171,20 @@ def test_a_preview_shows_what_a_recovery_will_delete(tmp_path: Path) -> None:
     before = w.everything()
     assert w.preview("D1", "R2").lines() == ["delete    i1 on R2"]
     assert w.everything() == before
+
+
+def test_a_directory_that_is_deleted_anew_was_made_for_what_came_into_it(tmp_path: Path) -> None:
+    """D2 forgot the delete of `e` and all in it; D1 has edited a file in there, and R1 brings that to D2."""
+    w = World(tmp_path, ("D1", "D2"), ("R1", "R2"))
+    w["R1"].store.write("e/d/a", b"one")
+    w["R2"].store.write("e/d/a", b"another")
+    w.sync("D1", "R2")
+    w["R2"].store.delete("e")
+    w.sync("D2", "R2")
+    w.forget("D2")
+    w.sync("D1", "R1")
+    w.sync("D1", "R2")
+    w.sync("D2", "R1")
+    assert w["D2"].store.tree() == {"e/": b"", "e/d/": b"", "e/d/a": b"another"}
+    w._check_metadata(w.desks["D2"].meta, w.desks["D2"].store)
+    w.settle_and_check()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_protocol.sync.change import Change
-from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.item import IMPLIED, Item
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.overlay import Overlay
@@ -61,7 +61,9 @@ def keep_deletes(meta: Metadata, graves: list[Item], tick: int) -> None:
     """Make them durable before they leave."""
     for grave in graves:
         mine = meta.get(grave.id)
-        grave.oid = 0 if mine is None else mine.oid
+        if mine is not None:
+            grave.oid = mine.oid
+            grave.flags |= mine.flags & IMPLIED  # it was made just now, for what came into it
         meta.put(grave)
     meta.tick = max(meta.tick, tick)
     meta.knowledge.raise_own(0, meta.tick)
