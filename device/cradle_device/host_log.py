@@ -3,7 +3,6 @@
 from binascii import crc32
 from struct import Struct
 
-from cradle_device import system
 from cradle_device.log import TAIL, Log
 
 _HEAD = Struct(">HB")
@@ -28,7 +27,3 @@ class HostLog(Log):
             filled = end
         self._filled = filled
         return offsets
-
-    def successor(self) -> "HostLog":
-        system.remove(self.path + ".new")
-        return HostLog(self.path + ".new", len(self._out))

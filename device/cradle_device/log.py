@@ -5,7 +5,8 @@
 
 A power cut leaves a prefix of what was appended, the last record perhaps torn: reading stops at the first record that
 is not sound. Its owner ends a transaction with a record of its own and one `flush`. A log is cut shorter only by
-`rewrite`: a new file, flushed, renamed over the old one. Memory: a write buffer of `size` bytes and a read window.
+`rewrite`: a new file, flushed, renamed over the old one. Memory: a write buffer of `size` bytes and a read window; a
+successor writes through the buffer of the log that it succeeds.
 """
 
 from struct import pack_into, unpack_from
@@ -26,17 +27,18 @@ TAIL = 4
 SIZE = 1024 if MICROPYTHON else 65536
 # Bytes read at once: one file system block on CPython. A longer record makes the window grow to its length.
 _WINDOW = 4096
+_PEEP = 16  # the window of a successor, which is only written
 
 
 class Log:
     """One open log. Offsets of records are stable until `rewrite`."""
 
-    def __init__(self, path: str, size: int = SIZE) -> None:
+    def __init__(self, path: str, size: int = SIZE, out: "bytearray | None" = None) -> None:
         self.path = path
         self.limit = size - HEAD - TAIL
-        self._out = bytearray(size)
+        self._out = out or bytearray(size)
         self._out_view = memoryview(self._out)
-        self._window = bytearray(min(size, _WINDOW))
+        self._window = bytearray(min(size, _WINDOW) if out is None else _PEEP)
         self._filled = 0
         self._open()
 
@@ -194,9 +196,10 @@ class Log:
     # -- rewriting
 
     def successor(self) -> "Log":
-        """An empty log beside this one, to be filled and handed to `rewrite`."""
+        """An empty log beside this one, to be filled and handed to `rewrite`. Meanwhile this one is only read."""
+        self._write_out()  # what was not flushed still counts for nothing
         system.remove(self.path + ".new")
-        return Log(self.path + ".new", len(self._out))
+        return self.__class__(self.path + ".new", len(self._out), self._out)
 
     def rewrite(self, successor: "Log") -> None:
         """Take the successor's place: from now on this log holds what it holds. All offsets change."""

@@ -200,7 +200,7 @@ class LogMetadata(Metadata):
         if self._log.end > self._patience and self._wasteful():
             try:
                 yield from self.compacting()
-            except OSError:
+            except (OSError, MemoryError):
                 self.rollback()
                 self._patience = self._log.end + _SLACK  # no room for a second log: what is here stays good
 
@@ -325,10 +325,13 @@ class LogMetadata(Metadata):
         if self._crcs[which] == crc:
             return
         self._crcs[which] = crc
-        step = self._log.limit - 1
+        log, step = self._log, self._log.limit - 1
         for at in range(0, len(data), step):
-            more = _MORE if at + step < len(data) else 0
-            self._log.append(_KNOWLEDGE, bytes([which | more]) + data[at : at + step])
+            piece = memoryview(data)[at : at + step]
+            start = log.reserve(1 + len(piece))
+            log.buffer[start] = which | (_MORE if at + step < len(data) else 0)
+            log.buffer[start + 1 : start + 1 + len(piece)] = piece
+            log.finish(_KNOWLEDGE, 1 + len(piece))
 
     def _write_all(self, old: "Log", intents: "list[tuple[Item, Vector]]", keys: "list[int] | None") -> "Slices[None]":
         """Everything that counts, in a fresh log."""

@@ -8,7 +8,6 @@ from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import ProtocolError
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.detect import MAX_MOVES, Scan, detecting
-from cradle_protocol.sync.recover import recovering
 from cradle_protocol.sync.slices import whole
 from cradle_protocol.sync.version import new_replica_id
 
@@ -109,7 +108,12 @@ class Replica:
     def _settling(self) -> "Slices[LogMetadata]":
         meta = self.meta()
         if not self._recovered:
-            yield from recovering(self.store, meta)
+            if meta.pending():
+                from cradle_protocol.sync.recover import (
+                    recovering,
+                )  # a board loads it when there is something to settle
+
+                yield from recovering(self.store, meta)
             self._recovered = True
         return meta
 

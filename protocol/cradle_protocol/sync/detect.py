@@ -11,7 +11,6 @@ from cradle_protocol.errors import CHANGED
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.item import GHOST, IMPLIED, RACY, Item, item_id
 from cradle_protocol.sync.metadata import ABSENT, SAME
-from cradle_protocol.sync.moves import link_move, pair_moves
 from cradle_protocol.sync.slices import FEW, STRIDE, whole
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
 
@@ -177,7 +176,11 @@ def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes
         if _still_there(store, item.identity):
             continue  # renamed while the directory was being read: the next scan meets it
         gone.append(i)
-    targets = (yield from pair_moves(store, meta, gone[:moves], fresh)) if fresh and gone else {}
+    targets: dict[bytes, bytes] = {}
+    if fresh and gone:
+        from cradle_protocol.sync.moves import link_move, pair_moves  # a board loads it when something may have moved
+
+        targets = yield from pair_moves(store, meta, gone[:moves], fresh)
     for n, i in enumerate(gone):
         if n % FEW == FEW - 1:
             yield

@@ -12,7 +12,7 @@ Source: Microsoft Sync Framework's SyncKnowledge (clock vectors with overrides);
 Vectors in WinFS", DISC 2005.
 """
 
-from struct import pack, unpack_from
+from struct import pack_into, unpack_from
 
 from cradle_protocol.errors import BAD_MESSAGE, LIMIT, RemoteError
 from cradle_protocol.sync.version import ID_SIZE, LOWEST, covers, join, knows
@@ -31,6 +31,7 @@ MAX_RANGES = 4096
 # written (that understates); key 0, the owner's, always is.
 MAX_ENTRIES = 255
 _ENTRY = 6
+_POINT = ID_SIZE + 1
 
 
 def after(item_id: bytes) -> "bytes | None":
@@ -153,13 +154,21 @@ class Knowledge:
 
     def to_bytes(self, keys: "dict[int, int] | None" = None) -> bytes:
         """Encode; `keys` maps our keys to the reader's. A key without a mapping is left out (that understates)."""
-        out = [pack(">H", len(self.lowers))]
+        size = 4
+        for vector in self.vectors:
+            size += _POINT + _ENTRY * len(vector)
+        for vector in self.exceptions.values():
+            size += _POINT + _ENTRY * len(vector)
+        out = bytearray(size)  # in one piece: a board has no room for the bytes of each point apart
+        pack_into(">H", out, 0, len(self.lowers))
+        at = 2
         for k, lower in enumerate(self.lowers):
-            _write(out, lower, self.vectors[k], keys)
-        out.append(pack(">H", len(self.exceptions)))
+            at = _write(out, at, lower, self.vectors[k], keys)
+        pack_into(">H", out, at, len(self.exceptions))
+        at += 2
         for item_id in sorted(self.exceptions):
-            _write(out, item_id, self.exceptions[item_id], keys)
-        return b"".join(out)
+            at = _write(out, at, item_id, self.exceptions[item_id], keys)
+        return bytes(memoryview(out)[:at])
 
     @classmethod
     def from_bytes(
@@ -289,13 +298,18 @@ def _lower_to(vector: "Vector", other: "Vector") -> None:
             vector.pop(key)
 
 
-def _write(out: "list[bytes]", item_id: bytes, vector: "Vector", keys: "dict[int, int] | None") -> None:
+def _write(out: bytearray, at: int, item_id: bytes, vector: "Vector", keys: "dict[int, int] | None") -> int:
+    """One point, at an index; the index behind it."""
     pairs = [(key if keys is None else keys.get(key, -1), tick) for key, tick in vector.items()]
     pairs = sorted([(key, tick) for key, tick in pairs if key >= 0 and tick])[:MAX_ENTRIES]
-    out.append(item_id)
-    out.append(pack(">B", len(pairs)))
+    out[at : at + ID_SIZE] = item_id
+    at += ID_SIZE
+    out[at] = len(pairs)
+    at += 1
     for key, tick in pairs:
-        out.append(pack(">HI", key, tick))
+        pack_into(">HI", out, at, key, tick)
+        at += _ENTRY
+    return at
 
 
 def _read(view: memoryview, at: int, most: int, keys: "list[int] | None") -> "tuple[list[Point], int]":
