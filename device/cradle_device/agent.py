@@ -152,7 +152,7 @@ class Agent:
         self._listeners.append((listener, errors))
 
     def poll(self) -> bool:
-        """Do a little of what there is to do, without waiting. True: there is more."""
+        """Do a little of what there is to do, some operations on flash at most, and never wait. True: there is more."""
         for listener, errors in self._listeners:
             link = listener.accept(0)
             if link is not None:

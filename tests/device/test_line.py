@@ -12,9 +12,11 @@ from cradle_protocol.wire.link_desktop import DesktopLink
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.messages import sync as m
 from cradle_protocol.wire.parameters import LinkConfig
+from cradle_protocol.wire.state import UP
 from device.hands import DESKTOP, KEY, REPLICA, Hand, LittleStore, Pipe, make_agent, store_digest
 
 pytestmark = pytest.mark.timeout(120)
+SLOW_MS = 500  # of a slice
 
 
 class Wire(Pipe):
@@ -160,6 +162,31 @@ def test_a_desktop_begins_anew_while_the_line_is_being_silenced() -> None:
     wire.to_device = wire.to_desktop = b""
     hand = LineHand(agent, wire, hand.service)
     assert hand.open().objects == 30
+    agent.close()
+
+
+@pytest.mark.parametrize("stalls", [False, True])
+def test_a_long_scan_leaves_the_line_alive(stalls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute of slices, each as long as a slow card: the machine answers between them, and the session goes on."""
+    monkeypatch.setattr(line, "STEPS", 1)
+    store = LittleStore()
+    for k in range(2000):
+        store.edit("file %d" % k, b"")
+    agent = make_agent("long", store)
+    hand = LineHand(agent, Wire(stalls))
+    hand.session.request(c.SYNC_OPEN, m.SyncOpen(0, "files", REPLICA, 0).to_bytes())
+    hand.events = []
+    began, turns = hand.now, 0
+    while not hand.events:
+        hand.turn()
+        hand.now += SLOW_MS
+        turns += 1
+        assert turns < 1000
+    assert hand.now - began > 60_000 and hand.machine.state == UP
+    assert hand.events[0][0] == events.REPLY and m.SyncOpenReply.from_bytes(hand.events[0][3]).objects == 2000
+    hand.session.request(c.SYNC_CLOSE, m.SyncClose(1).to_bytes())
+    hand.run()
+    assert hand.events[-1][0] == events.REPLY
     agent.close()
 
 
