@@ -73,14 +73,21 @@ class Planner:
     full     the target missed what the source has forgotten; told: it has heard of all that
     dropped  tombstones that go before anything else does
     common   texts that both had, which `merge` starts from
+    left     what was left out on the way up: it is told without its content
     ghosts   what the source does not hold the content of; for a device: what its filter does not want
     """
 
     def __init__(
-        self, source: Replica, target: Replica, policy: str, shown: dict[str, Item], common: dict[str, str]
+        self,
+        source: Replica,
+        target: Replica,
+        policy: str,
+        shown: dict[str, Item],
+        common: dict[str, str],
+        left: set[str],
     ) -> None:
         self.source, self.here, self.target, self.policy = source, target, target.shadow(), policy
-        self.common = common
+        self.common, self.left = common, left
         self.base = {path: item.copy() for path, item in target.items.items()}
         self.made = source.shadow().knowledge
         self.full = not contains(target.knowledge, source.forgotten)
@@ -189,6 +196,8 @@ class Planner:
             new = local.copy()
             new.ghost = change.ghost
             return self._entry(path, new)
+        if path in self.left and self._needs_content(change, local):
+            return Entry(path, bad=True)
         if local is None:
             forgotten = self.target.forgotten[path]
             gone = self.target.desktop and not change.dead and knows(forgotten, change.created)
@@ -206,6 +215,12 @@ class Planner:
         if not self.target.desktop:
             return Entry(path, bad=True)
         return self._edit_against_delete(path, change, local, later)
+
+    @staticmethod
+    def _needs_content(change: Item, local: Item | None) -> bool:
+        if change.dead or change.ghost or change.values[0] == DIRECTORY:
+            return False
+        return local is None or not local.held or local.values[0] != change.values[0]
 
     def _edit_against_delete(self, path: str, change: Item, local: Item, later: list[str]) -> Entry:
         alive, grave = (local, change) if change.dead else (change, local)

@@ -205,8 +205,9 @@ class ModelWorld:
             replica.scan()
         known = device.shadow().knowledge
         try:
-            up = self._one_way(device, desktop, sync, "up", sync.up, {})
-            down = self._one_way(desktop, device, sync, "down", sync.down, {} if up is None else up.plan.sent_items())
+            up = self._one_way(device, desktop, sync, "up", sync.up, {}, set())
+            shown, left = ({}, set[str]()) if up is None else (up.plan.sent_items(), up.missed)
+            down = self._one_way(desktop, device, sync, "down", sync.down, shown, left)
         except Stopped:
             return
         if sync.policy == "merge":
@@ -225,7 +226,14 @@ class ModelWorld:
                 common[path] = str(desktop.items[path].values[0])
 
     def _one_way(
-        self, source: Replica, target: Replica, sync: Sync, way: str, faults: Faults, shown: dict[str, Item]
+        self,
+        source: Replica,
+        target: Replica,
+        sync: Sync,
+        way: str,
+        faults: Faults,
+        shown: dict[str, Item],
+        left: set[str],
     ) -> Pass | None:
         """One pass, if there is anything to it."""
         news = not contains(target.knowledge, source.knowledge) or not contains(target.knowledge, source.forgotten)
@@ -236,7 +244,7 @@ class ModelWorld:
         if not news and not turned and not (target.desktop and target.implied):
             return None
         common = self.common.get((sync.desktop, sync.device), {})
-        plan = Planner(source, target, sync.policy, shown, common)
+        plan = Planner(source, target, sync.policy, shown, common, left)
         if not news and not turned and not plan.tail:
             return None
         self.sent += len(plan.entries) + len(plan.tail)

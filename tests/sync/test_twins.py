@@ -57,6 +57,21 @@ FOUND = {
             Sync("D1", "R2", "device"), Sync("D2", "R2", "skip", up=Faults(stop=1)), Sync("D2", "R1", "device"),
         ),
     ),
+    "an object that lives again is sent whole, also to a device that knows its version and never had it": Script(
+        ("D1", "D2"), ("R1", "R2", "R3"),
+        (
+            Edit("write", "R2", "b", "content 0001"), Edit("write", "R1", "e/d/a", "content 0106"),
+            Sync("D2", "R1", "skip"), Sync("D2", "R3", "device"), Sync("D1", "R2", "newest"), Sync("D1", "R3", "both"),
+            Edit("mv", "D1", "b", "e/d/a"), Edit("chmod", "R2", "b", 115), Edit("forget", "D1"),
+        ),
+    ),
+    "what is left to the user is not sent to a device that has deleted it and forgotten that": Script(
+        ("D1",), ("R1",),
+        (
+            Edit("write", "R1", "c", "content 0101"), Sync("D1", "R1"), Edit("write", "D1", "c", "content 0001"),
+            Edit("rm", "R1", "c"), Edit("forget", "R1"), Sync("D1", "R1", "skip"),
+        ),
+    ),
 }  # fmt: skip
 
 

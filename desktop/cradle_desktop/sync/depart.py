@@ -29,7 +29,7 @@ from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import change_of
 from cradle_protocol.sync.knowledge import after
 from cradle_protocol.sync.metadata import Metadata
-from cradle_protocol.sync.values import digest_of, is_lazy, size_of, with_digest
+from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 
 TYPE_CHECKING = False
@@ -294,16 +294,24 @@ class Departing:
 
     def _retry(self, staged: set[bytes]) -> None:
         """What failed is sent once more, each as a range of its own, with its content."""
-        again = [departure for departure, status in self._failed if status != STALE]
-        if not again:
-            return
-        stale = [(departure, status) for departure, status in self._failed if status == STALE]
-        self._failed = []
-        for departure in again:
+        failed, self._failed = self._failed, []
+        for departure, status in failed:
+            if status == STALE and not self._lacks_content(departure):
+                self._failed.append((departure, status))
+                continue
+            if status == STALE:
+                departure = Departure(departure.item, True, departure.verb, content=True)
             self.remote.forget_staged(departure.item)
             self._send([departure], departure.item.id, departure.item.id, set())
         self._land(0)
-        self._failed += stale
+
+    def _lacks_content(self, departure: Departure) -> bool:
+        """May it be that no content was sent and the device has none? It can know a version of which it has no record:
+        where that was deleted, the delete is forgotten, and elsewhere it lives again.
+        """
+        item = departure.item
+        told = departure.content or departure.ghost or item.id in self.waiting
+        return not told and not item.dead and is_file(item.values[0])
 
     def _report(self) -> None:
         for departure, status in self._failed:
