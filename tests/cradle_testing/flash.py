@@ -42,11 +42,13 @@ class Lifeline:
 
     def adapt(self, kind: "type[Any]") -> "type[Any]":
         """A class of metadata like `kind` for this machine."""
-        life = self
+
+        class Own(FlashLog):
+            life = self
 
         class Mortal(kind):  # type: ignore[misc]
             def _open_log(self, path: str, size: int) -> Log:
-                return FlashLog(path, size, life)
+                return Own(path, size)
 
             def _wasteful(self) -> bool:
                 return bool(self._log.end > REWRITE_AT)
@@ -71,30 +73,25 @@ class Lifeline:
 class FlashLog(HostLog):
     """A log on the flash of a machine that may die."""
 
-    def __init__(self, path: str, size: int, life: Lifeline) -> None:
-        self._life = life
-        super().__init__(path, size)
+    life: Lifeline
 
     def _open(self) -> None:
         super()._open()
-        self._life.durable[self.path] = min(self._base, self._life.durable.get(self.path, self._base))
+        self.life.durable[self.path] = min(self._base, self.life.durable.get(self.path, self._base))
 
     def _write_out(self) -> None:
         if self._filled:
-            self._life.act()
+            self.life.act()
         super()._write_out()
 
     def flush(self) -> None:
         self._write_out()
         if self._unsynced:
-            self._life.act()  # written and not flushed
+            self.life.act()  # written and not flushed
         super().flush()
-        self._life.durable[self.path] = self._base
-
-    def successor(self) -> HostLog:
-        return FlashLog(super().successor().path, len(self._out), self._life)
+        self.life.durable[self.path] = self._base
 
     def rewrite(self, successor: Log) -> None:
-        self._life.act()
-        del self._life.durable[self.path]
+        self.life.act()
         super().rewrite(successor)
+        self.life.durable[self.path] = self._base
