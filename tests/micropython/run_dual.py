@@ -6,9 +6,9 @@ Usage: micropython -X heapsize=192k run_dual.py FOLDER MODULE. Exits 1 if a test
 import gc
 import sys
 
-gc.threshold(
-    4096
-)  # as device/boot has it, before anything is imported: an early collection keeps the heap in one piece
+BOARD = 1 << 19  # bytes: no board has a larger heap, and to collect a larger one so often takes minutes
+if gc.mem_free() < BOARD:
+    gc.threshold(4096)  # as device/boot has it, before anything is imported: it keeps a small heap in one piece
 
 
 def run(folder, name):
