@@ -88,6 +88,20 @@ def test_deletes_and_edits_of_what_is_there_by_name_only(tmp_path: Path) -> None
     w.settle_and_check(rounds=1)
 
 
+def test_a_name_goes_with_its_item(tmp_path: Path) -> None:
+    """What was deleted elsewhere is not by name only any more; it is counted nowhere."""
+    w = filtered(tmp_path, NO_JPG)
+    w["D1"].store.write("a.jpg", b"a")
+    w.sync("D1", "R1")
+    assert w.ghosts("R1") == {"a.jpg"}
+    w["D1"].store.delete("a.jpg")
+    result = w.sync("D1", "R1")
+    assert (w.ghosts("R1"), result.held, result.named) == (set(), 0, 0)
+    w["R1"].store.write("a.jpg", b"made anew")
+    w.settle_and_check()
+    assert w["D1"].store.tree() == {"a.jpg": b"made anew"}
+
+
 def test_what_grows_out_of_the_filter_leaves_and_what_shrinks_comes_back(tmp_path: Path) -> None:
     w = filtered(tmp_path, Filter(max_size=5))
     w["D1"].store.write("a", b"12345")

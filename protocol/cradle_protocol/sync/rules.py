@@ -5,7 +5,7 @@ The conflict test in words: a change clashes with the local item where the chang
 local version is not in the sender's made-with knowledge, unit by unit; equal values are no clash.
 """
 
-from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.item import GHOST, Item
 from cradle_protocol.sync.values import EQUAL, UNDECIDED, compare
 from cradle_protocol.sync.version import greater, knows, knows_all, order
 
@@ -76,7 +76,8 @@ def arrived(change: "Change", local: "Item | None") -> Item:
     new = Item(change.id, 0, identity, change.created, list(change.versions), list(values))
     new.dead, new.link = change.dead, change.link
     if local is not None:
-        new.oid, new.stamp, new.flags = local.oid, local.stamp, local.flags
+        new.oid, new.stamp = local.oid, local.stamp
+        new.flags = local.flags & ~GHOST if new.dead else local.flags  # a name goes with its item
     return new
 
 
