@@ -7,13 +7,16 @@ import gc
 import sys
 
 BOARD = 1 << 19  # bytes: no board has a larger heap, and to collect a larger one so often takes minutes
-if gc.mem_free() < BOARD:
+SMALL = gc.mem_free() < BOARD
+if SMALL:
     gc.threshold(4096)  # as device/boot has it, before anything is imported: it keeps a small heap in one piece
 
 
 def run(folder, name):
     sys.path.insert(0, folder)
     module = __import__(name)
+    if SMALL:
+        gc.threshold(32768)  # what lasts lies together by now
     tests = sorted(n for n in dir(module) if n.startswith("test_"))
     failed = 0
     for test in tests:
