@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from cradle_desktop.apart import check_no_state
 from cradle_desktop.boundary import sentences
 from cradle_desktop.config import home
 from cradle_desktop.errors import EXIT_DONE, Held, Usage, UserError
@@ -50,8 +51,10 @@ def main(arguments: Namespace, output: Output) -> int:
     code = None if arguments.code is None else tidy_code(arguments.code)
     with sentences():
         address = parse_address(arguments.listen)
-        stores = open_stores(arguments.root, arguments.type)
         state = Path(arguments.state or os.path.join(home(), "agent")).expanduser().absolute()
+        for own in (home(), str(state)):
+            check_no_state(os.path.expanduser(arguments.root), own)
+        stores = open_stores(arguments.root, arguments.type)
         name = arguments.name or socket.gethostname().partition(".")[0] or "device"
         journal = Journal(output)
         with (

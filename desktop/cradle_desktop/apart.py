@@ -1,12 +1,13 @@
 """Two stores that lie in one another, on one machine: each sync would copy the copies of the last one. Writes nothing.
 
 What can be known: at `enable`, that a folder lies inside a store of somebody else; at a sync, when the device has told
-its store's id, whether that id lies around, at, or inside the desktop's folder.
+its store's id, whether that id lies around, at, or inside the desktop's folder. Nor does any store hold our own state.
 """
 
 import os
 from collections.abc import Iterator
 
+from cradle_desktop.config import nested
 from cradle_desktop.errors import Usage, UserError
 from cradle_desktop.stick.place import store_id_in
 
@@ -32,6 +33,18 @@ def check_free(location: str, known: "Container[str]") -> None:
                 f"{location} lies inside {folder}, which is a store already, of an agent on this machine perhaps: each "
                 "sync would copy the copies; name a folder outside of it with --store"
             )
+
+
+def check_no_state(location: str, state: str) -> None:
+    """Raise Usage if a folder holds, or lies in, the one of a desktop's or an agent's keys and records.
+
+    They would travel to partners, and what comes from those could take their place.
+    """
+    if nested(location, state):
+        raise Usage(
+            f"{location} holds, or lies in, {state}, where cradle keeps its keys and records, which nobody else may "
+            "have; name a folder apart from it"
+        )
 
 
 def check_apart(store: "ObjectStore", location: str, partner: str, theirs: bytes) -> None:

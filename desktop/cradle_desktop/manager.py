@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property, partial
 
-from cradle_desktop.apart import check_apart, check_free
+from cradle_desktop.apart import check_apart, check_free, check_no_state
 from cradle_desktop.boundary import sentences
-from cradle_desktop.config import default_store, nested, open_state, store_location
+from cradle_desktop.config import default_store, home, nested, open_state, store_location
 from cradle_desktop.connection import Connection
 from cradle_desktop.errors import MassDelete, NoDevice, Usage, UserError
 from cradle_desktop.lock import replica_lock
@@ -193,6 +193,7 @@ class ServiceManager:
                     raise Usage(f"{type_name} are rows, all of which come here: a filter is for objects")
                 create(location, direction)
                 return self.registry.enable(partner.name, type_name, location, POLICY, DIRECTION)
+            check_no_state(location, home())
             try:
                 create_store(type_name, location).close()
             except UnknownType as error:

@@ -8,7 +8,8 @@ import os
 import re
 from collections.abc import Callable
 
-from cradle_desktop.config import nested, store_location
+from cradle_desktop.apart import check_no_state
+from cradle_desktop.config import home, nested, store_location
 from cradle_desktop.connection import LINK_ERRORS
 from cradle_desktop.errors import LinkGone, NotPaired, Usage, UserError
 from cradle_desktop.opening import Ears, Greeting, another_device, greet, is_stick
@@ -96,7 +97,7 @@ class Pairing:
             greeting.close()
 
     def _make_stick(self) -> None:
-        """The folder becomes a stick, unless this desktop syncs it, what is in it, or what it is in, already."""
+        """The folder becomes a stick, unless what is synced already, or this desktop's state, is it, in it or around it."""
         from cradle_desktop.stick.agent import make_stick
 
         for partner in self.registry.all():
@@ -106,6 +107,7 @@ class Pairing:
                         f"{self.address} cannot be a partner: {one.location}, which is synced with {partner.name}, is "
                         f"the same folder or lies in the same place; name a folder beside it"
                     )
+        check_no_state(self.address, home())
         make_stick(self.address)
 
     def _greet(self, device_id: bytes = b"", name: str | None = None) -> Greeting:

@@ -17,6 +17,21 @@ def test_a_folder_inside_a_store_of_this_desktop_may_be_a_store_too(pair: Pair) 
     pair.desktop.run("enable", "kiosk", "files", "--store", str(pair.left / "part"))
 
 
+def test_keys_and_records_are_in_no_store(pair: Pair) -> None:
+    """They would travel to whoever has the store, and what comes from there could take their place."""
+    home = pair.desktop.home
+    shutil.rmtree(pair.left)
+    pair.desktop.run("disable", "kiosk", "files")
+    apart = "where cradle keeps its keys and records"
+    for folder in (home, home / "state", home / "state" / "below"):
+        assert apart in pair.desktop.run("enable", "kiosk", "files", "--store", str(folder), expect=2).err
+        folder.mkdir(exist_ok=True)
+        assert apart in pair.desktop.run("pair", str(folder), expect=2).err
+        words = ("--listen", "tcp://127.0.0.1:0?plain=1", "--root", str(folder))
+        assert apart in pair.desktop.run("agent", "run", *words, expect=2).err
+        assert not (folder / ".cradle").exists()
+
+
 def test_the_devices_own_folder_is_refused_at_the_sync(pair: Pair) -> None:
     pair.fill(right={"a": b"1"})
     pair.desktop.run("enable", "kiosk", "files", "--store", str(pair.right))

@@ -28,7 +28,7 @@ WRONG = [
     (["agent", "run", "--listen", "ftp://x", "--root", "."], 2, "ftp"),
     (["agent", "run", "--listen", "tcp://127.0.0.1:0?plain=1", "--root", "absent"], 1, "absent"),
     (["agent", "run", "--listen", "tcp://127.0.0.1:0?plain=1", "--root", ".", "--code", "12"], 2, "six digits"),
-    (["agent", "run", "--listen", "tcp://127.0.0.1:0?plain=1", "--root", ".", "--type", "nonsense"], 2, "nonsense"),
+    (["agent", "run", "--listen", "tcp://127.0.0.1:0?plain=1", "--root", "left", "--type", "nonsense"], 2, "nonsense"),
     (["ls", "extra"], 2, "extra"),
     (["pair"], 2, "ADDRESS"),
     (["pair", "nonsense"], 2, "nonsense"),
@@ -75,6 +75,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("words", "code", "names"), WRONG, ids=[" ".join(w[0])[:60] for w in WRONG])
 def test_wrong_input_is_one_sentence(desktop: Desktop, words: list[str], code: int, names: str) -> None:
+    (desktop.home / "left").mkdir()
     result = desktop.run(*words, expect=code)
     assert result.out == ""
     assert result.err.startswith("cradle: ") and names in result.err
