@@ -224,7 +224,10 @@ class Departing:
         return True
 
     def _send_one(self, upload: Upload, index: int, departure: Departure, staged: set[bytes]) -> None:
-        item, change = departure.item, change_of(departure.item, departure.named)
+        item = departure.item
+        if departure.ghost:
+            self._hash(item)
+        change = change_of(item, departure.named)
         change.ghost = departure.ghost
         if self.held or departure.source is not None:
             self._unkept.append(item)
@@ -237,6 +240,17 @@ class Departing:
             self.result.up.resumed += offset
             upload.change(change, RESUME if offset else FOLLOWS, offset)
             self._send_content(upload, index, item, offset)
+
+    def _hash(self, item: Item) -> None:
+        """What is told by name only nobody can compare who has not its hash: the device cannot be asked for it."""
+        if not is_file(item.values[0]) or not is_lazy(item.values[0]):
+            return
+        try:
+            digest = self.store.digest(item.identity)
+            if self.store.stamp(item.identity) == item.stamp:
+                self._is_content(item, digest)
+        except StoreError:
+            return  # its size has to do
 
     def _is_content(self, item: Item, digest: bytes) -> bool:
         """Is this the content that the item means? One that nobody has hashed yet is noted."""
