@@ -13,6 +13,7 @@ from random import Random
 from cradle_desktop.conflict.ancestors import Ancestors
 from cradle_desktop.errors import LinkGone, RequestFailed
 from cradle_desktop.metadata.database import Database
+from cradle_desktop.sync.filter import Filter
 from cradle_hardware.emulated.noise import Line
 from cradle_protocol.errors import NO_STORE
 from cradle_protocol.provider.store import StoreError
@@ -183,7 +184,10 @@ class Chaos:
             with self._stores_away(store):
                 self.world.forget(trouble.name)
         elif trouble.kind == "wipe":
-            self.world.desks[trouble.name].forget_everything()
+            self.world.forget_everything(trouble.name)
+        elif trouble.kind == "filter":
+            with self._stores_away(store):
+                self.world.set_filter(trouble.name, Filter.read(trouble.path.encode()))
         elif trouble.kind == "heal":
             self._heal(store)
         else:
@@ -300,12 +304,27 @@ class Chaos:
         for name in self.world.names:
             self._heal(self.world[name].store)
         self.world.settle_and_check()
+        self._all_that_is_wanted_is_there()
         stored = [one.content for name in self.world.names for one in self.world[name].store.objects.values()]
         lost = self.users.written - self.users.gone - tokens([*stored, *self.world.losers()])
         assert not lost, f"lost: {sorted(lost)}"
         for direction in DIRECTIONS:
             self._nothing_moves(direction)
         self._little_is_remembered()
+
+    def _all_that_is_wanted_is_there(self) -> None:
+        """Devices hold what their filters want, whatever else their users made; without filters they hold it all."""
+        filtered = {name: self.world.filter_of(name) for name in self.world.devices}
+        for name, wanted in filtered.items():
+            for path in sorted(self.world.ghosts(name)) if wanted.newer_than < 0 else ():
+                one = self.world.desks["D1"].store.objects[path.rstrip("/")]
+                size = len(one.content or b"")
+                assert not wanted.wants(path.rstrip("/"), one.content is None, size, -1), f"{name} has no {path}"
+        if any(not wanted.everything() for wanted in filtered.values()):
+            for name in filtered:
+                self.world.set_filter(name, Filter())
+            self.world.settle_and_check()
+            assert not any(self.world.ghosts(name) for name in filtered)
 
     def _little_is_remembered(self) -> None:
         """At rest knowledge is a vector or two, whatever has happened, and a log is not much more than what counts.

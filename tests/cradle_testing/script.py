@@ -39,6 +39,8 @@ DURING = "during"  # users edit while a session runs
 MODELESS = "modeless"  # some stores keep no modes
 AWAY = "away"  # a store goes away while it is scanned, until it is back
 WIPED = "wiped"  # a desktop loses its database
+# All devices but the first do not want everything, and change their minds. Only where a script is asked to have it.
+FILTERS = "filters"
 FEATURES = (
     DIRS, KINDS, CUTS, DEATHS, LINES, ECHO, POLICIES, ASK, ONE_WAY, RESTARTS, CLOCKS, CLEANED, FAILING, FULL, DURING,
     MODELESS, AWAY, WIPED,
@@ -62,6 +64,13 @@ SIZES = (1, 1, 1, 2, 2, 3)  # how many desktops, how many devices
 LARGE = 0.03  # share of scripts with more of them: up to four, up to six
 JUMPS = (-7 * 86400.5, -3601.25, -0.75, 1.5, 3600.125, 400 * 86400.375)  # seconds by which a clock is wrong at once
 KNOWN = 0.7  # share of scripts that begin with files that everybody has
+# What a filter may say: a token of two digits has 8 bytes, a text more than one; the pauses are shorter than an hour.
+RULES = (
+    "exclude a", "exclude /d/", "exclude /e/d/a", "exclude /a", "include b", "include /e/", "max-size 7", "max-size 9",
+    "newer-than 90", "newer-than 3600", "on-demand 1", "pin d", "pin e/d/a",
+)  # fmt: skip
+MOST_RULES = 3
+FILTERED = 0.7  # share of the devices that may have a filter and have one from the start
 
 
 class Edit(NamedTuple):
@@ -82,8 +91,8 @@ class Edit(NamedTuple):
 class Trouble(NamedTuple):
     """A machine between two sessions. kind: kill, restart (its power is lost; more: what is torn by that), wipe (the
     database of a desktop), fill (more: bytes that are left, -1: no limit), away (more: objects that a scan sees
-    before), clock (more: seconds), lost_clock, forget (tombstones), heal, or the name of a switch of `MemoryStore` that
-    makes a path fail (more: the status)."""
+    before), clock (more: seconds), lost_clock, forget (tombstones), filter (path: its text on the device), heal, or the
+    name of a switch of `MemoryStore` that makes a path fail (more: the status)."""
 
     name: str
     kind: str
@@ -165,6 +174,8 @@ class Author:
         self.names = self.desktops + self.devices
         modeless = tuple(n for n in self.names if MODELESS in self._has() and self.random.random() < WITHOUT_MODES)
         steps = self._known() if self.random.random() < KNOWN else []
+        if FILTERS in self._has():
+            steps += [self._filter(name) for name in self.devices[1:] if self.random.random() < FILTERED]
         steps += [self._step() for _ in range(self.random.randint(SHORTEST, LONGEST))]
         return Script(self.desktops, self.devices, modeless, self.random.choice((1000, 2)), tuple(steps))
 
@@ -215,6 +226,7 @@ class Author:
     def _troubles(self) -> "list[str]":
         kinds = {RESTARTS: ["restart", "kill"], FULL: ["fill"], FAILING: ["failing", "heal"], AWAY: ["away", "heal"]}
         kinds |= {WIPED: ["wipe"], CLOCKS: ["clock", "lost_clock"], CLEANED: ["forget"]}
+        kinds |= {FILTERS: ["filter"] if len(self.devices) > 1 else []}
         return [kind for feature, several in kinds.items() if feature in self._has() for kind in several]
 
     def _trouble(self, name: str, kind: str) -> Trouble:
@@ -223,6 +235,8 @@ class Author:
             return Trouble(name, kind, "", pick((-1, *LEFT)))
         if kind == "wipe":
             return Trouble(pick(self.desktops), kind)
+        if kind == "filter":
+            return self._filter(pick(self.devices[1:]))
         if kind == "away":
             return Trouble(name, kind, "", self.random.randint(0, LATEST_END))
         if kind == "clock":
@@ -233,6 +247,10 @@ class Author:
             switch = pick(("failing", "failing_reads", "failing_writes", "hidden"))
             return Trouble(name, switch, pick(NAMES), pick((UNREADABLE, CHANGED, READ_ONLY)))
         return Trouble(name, kind)
+
+    def _filter(self, name: str) -> Trouble:
+        rules = self.random.sample(RULES, self.random.randint(0, MOST_RULES))
+        return Trouble(name, "filter", "".join(rule + "\n" for rule in rules))
 
     # -- sessions
 

@@ -274,6 +274,15 @@ class World:
         meta.set_note(FILTER, generation.to_bytes(4, "big") + wanted.text())
         meta.commit()
 
+    def filter_of(self, device: str) -> Filter:
+        """What it wants now."""
+        return Filter.read(self.boards[device].end.agent.replicas[self.kind.type].settled().note(FILTER)[4:])
+
+    def forget_everything(self, desktop: str) -> None:
+        """The database of a desktop is wiped; the folder stays."""
+        self.desks[desktop].forget_everything()
+        self.filtered = {pair: done for pair, done in self.filtered.items() if pair[0] != desktop}
+
     # -- sessions
 
     def _connect(

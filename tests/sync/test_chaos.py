@@ -2,7 +2,7 @@
 
 import pytest
 
-from cradle_testing.script import Author, Edit, Script, Session, Trouble
+from cradle_testing.script import FEATURES, FILTERS, Author, Edit, Script, Session, Trouble
 from cradle_testing.sim import check_seed, failure, kind, shrink
 from cradle_testing.worlds import MemoryConflicts
 
@@ -13,6 +13,11 @@ PORTION = 20  # of the long run in one test
 @pytest.mark.parametrize("seed", range(SHORT))
 def test_seed(seed: int) -> None:
     assert check_seed(seed) == ""
+
+
+@pytest.mark.parametrize("seed", range(SHORT))
+def test_seed_with_filters(seed: int) -> None:
+    assert failure(Author(seed, {*FEATURES, FILTERS}).script()) == ""
 
 
 @pytest.mark.slow
