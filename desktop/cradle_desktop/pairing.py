@@ -97,7 +97,7 @@ class Pairing:
             greeting.close()
 
     def _make_stick(self) -> None:
-        """The folder becomes a stick, unless what is synced already, or this desktop's state, is it, in it or around it."""
+        """The folder becomes a stick, unless what is synced already, or our own state, is it, in it or around it."""
         from cradle_desktop.stick.agent import make_stick
 
         for partner in self.registry.all():
