@@ -65,6 +65,11 @@ class Readings:
         system.make_directory(folder)
         self.segments = Segments(folder + "/rows", segment, bound)
         self.cursors = Cursors(folder + "/cursors.log", agent.hardware, self.segments.first)
+        for desktop in set(self.cursors.rows) - {paired for paired, _ in agent.partners()}:
+            try:  # its partnership ended while no program was here that records, or the power went at that moment
+                self.forget(desktop)
+            except OSError:
+                pass  # the next start does it
         self._clock, self._patience, self._batch = clock, int(seconds * 1000), size
         self._waiting: list[tuple[int, int, bytes]] = []
         self._bytes = 0  # of them
@@ -157,8 +162,9 @@ class Readings:
         self.cursors.close()
 
     def forget(self, desktop: bytes) -> None:
-        """A partnership ended: its desktop wants no more rows. OSError."""
+        """This desktop wants no more rows: those that only it has not had may go. OSError."""
         self.cursors.forget(desktop)
+        self.segments.free(self.cursors.all_have())
 
     def facts(self) -> "tuple[str, bytes, bytes, int]":
         """What PROOF_REPLY says of a type: the stream stands where a store is; the count is of durable rows here."""

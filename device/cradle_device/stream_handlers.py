@@ -38,7 +38,10 @@ def stream_open(talk: "Conversation", request: int, body: memoryview, more: bool
     """Say what is there, after all that was appended so far is durable."""
     asked = StreamOpen.from_bytes(body)
     stream = _stream(talk, asked.type, more)
-    if not asked.flags & c.PREVIEW:
+    if asked.flags & c.LEAVE:
+        yield FLASH
+        stream.forget(talk.desktop_id())
+    elif not asked.flags & c.PREVIEW:
         yield FLASH
         stream.opened(talk.desktop_id(), asked.stream, asked.position, asked.mark, asked.time)
     reply = StreamOpenReply(stream.cursors.stream, stream.first(), stream.segments.next, stream.now())

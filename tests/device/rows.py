@@ -71,6 +71,13 @@ class Far:
             self.stream, self.position, self.mark = reply.stream, reply.first, 0
         return reply
 
+    def leave(self, agent):
+        """Want no more rows."""
+        self.join(agent)
+        asked = m.StreamOpen(c.LEAVE, "readings", NOBODY, 0, 0, NOW)
+        self.hand.joined(c.STREAM_OPEN, asked.to_bytes())
+        self.hand.service.close("done")
+
     def read(self, credit=1 << 20):
         """One page; the end of what is there."""
         asked = m.StreamRead("readings", self.stream, self.position, credit)

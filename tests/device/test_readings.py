@@ -167,6 +167,34 @@ def test_an_ended_partnership_keeps_no_rows():
     agent.close()
 
 
+def test_a_desktop_that_leaves_holds_no_rows():
+    agent, readings = recorder("left", segment=1024, bound=1 << 20)
+    one, two = Far(), Far(OTHER)
+    two.leave(agent)
+    assert readings.cursors.rows == {}
+    one.fetch(agent)
+    two.fetch(agent)
+    for k in range(100):
+        readings.append({"n": k})
+    one.fetch(agent)
+    assert readings.segments.first == 0
+    two.leave(agent)
+    assert readings.segments.first > 50 and list(readings.cursors.rows) == [one.me.id]
+    agent.close()
+
+
+def test_a_partnership_that_ended_without_the_program_holds_no_rows():
+    agent, readings = recorder("without", segment=1024, bound=1 << 20)
+    one, two = Far(), Far(OTHER)
+    one.fetch(agent)
+    two.fetch(agent)
+    agent.partnerships.remove(OTHER.id)  # and the power goes before the stream hears of it
+    agent.close()
+    agent, readings = recorder("without", False, segment=1024, bound=1 << 20)
+    assert list(readings.cursors.rows) == [one.me.id]
+    agent.close()
+
+
 def test_nothing_is_freed_before_it_is_acknowledged():
     agent, readings = recorder("unsafe", segment=1024, bound=1 << 20)
     for k in range(100):

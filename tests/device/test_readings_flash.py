@@ -24,6 +24,9 @@ class Owner:
     def __init__(self):
         self.streams, self.handlers = {}, {}
 
+    def partners(self):
+        return [(DESKTOP, "desk")]
+
 
 class Life:
     """A program that records, and a desktop that comes by; what they know for certain.

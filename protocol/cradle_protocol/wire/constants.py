@@ -29,6 +29,7 @@ REPL = const(8)  # the link is also the device's console
 
 # SYNC_OPEN and STREAM_OPEN flags
 PREVIEW = const(1)  # read only: use no tick, write nothing
+LEAVE = const(2)  # STREAM_OPEN only: this desktop wants no more rows
 
 # SYNC_OPEN_REPLY flags
 UNITS_MODE = const(1)  # the store holds permission bits

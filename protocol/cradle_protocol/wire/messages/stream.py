@@ -33,12 +33,14 @@ _encode_gap = functions(GAP_FIELDS)[0]
 class StreamOpen(Message):
     """Which stream is there, and up to where? Makes the desktop one whose rows are kept until it has them.
 
+    With LEAVE it is none of those any more, if it was one.
+
     `stream`, `position` and `mark` say what it has already; zeros: nothing. `mark` is the CRC-32 of the row before the
     position (its time and data as on the wire, without the length), 0 if that is not known.
     """
 
     KIND = c.STREAM_OPEN
-    flags: int  # PREVIEW
+    flags: int  # PREVIEW, LEAVE
     type: str
     stream: bytes  # 16 bytes
     position: int
