@@ -62,14 +62,19 @@ _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
+def _masked(block: bytes, table: bytes) -> bytes:
+    """Each byte's entry in a table."""
+    return bytes(table[byte] for byte in block) if MICROPYTHON else block.translate(table)
+
+
 def hmac_sha256(key: bytes, data: "Bytes") -> bytes:
     """HMAC-SHA-256 (RFC 2104), 32 bytes."""
     if len(key) > _BLOCK:
         key = sha256(key).digest()
     block = key + b"\x00" * (_BLOCK - len(key))
-    inner = sha256(bytes(_INNER[byte] for byte in block))
+    inner = sha256(_masked(block, _INNER))
     inner.update(data)
-    outer = sha256(bytes(_OUTER[byte] for byte in block))
+    outer = sha256(_masked(block, _OUTER))
     outer.update(inner.digest())
     return outer.digest()
 

@@ -138,9 +138,10 @@ class RowStoreContract:
 
     STEP = 7  # bytes between two places where `test_killed_at_any_byte` ends the process
 
-    def test_killed_at_any_byte(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
+    def test_killed_at_any_byte(self, tmp_path: Path, every: int) -> None:
         """The process ends where its files would grow beyond a size, for all sizes; then the same rows are offered."""
-        for limit in range(0, 1 << 20, self.STEP):
+        for limit in range(0, 1 << 20, self.STEP * every):
             folder = tmp_path / str(limit)
             folder.mkdir()
             store = self.open(folder)

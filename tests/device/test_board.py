@@ -73,7 +73,7 @@ def test_what_a_board_loads_is_small(board: Path) -> None:
     assert len(readings) == 2 and sum(readings.values()) < READINGS_LIMIT, readings
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [120, pytest.param(1000, marks=pytest.mark.slow)])
 def test_files_and_back(board: Path, tmp_path: Path, count: int) -> None:
     data = tmp_path / "data"
     for k in range(count):

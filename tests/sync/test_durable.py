@@ -15,6 +15,7 @@ from cradle_testing.worlds import World
 STEPS = 24  # more than a session of these worlds has on either side
 WHOLE, STRIDE = 400, 25  # bytes of a session with one small file, and of every so manieth it is cut
 MACHINES = ["D1", "R1", "R1 with memory"]
+SOME_OR_ALL = pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])  # of the steps
 TWO, FOUR = (("D1",), ("R1",)), (("D1", "D2"), ("R1", "R2"))
 
 
@@ -69,18 +70,19 @@ class Mortal:
 
 
 def deaths(
-    folder: Path, machine: str, places: "tuple[tuple[str, ...], tuple[str, ...]]" = FOUR
+    folder: Path, machine: str, every: int, places: "tuple[tuple[str, ...], tuple[str, ...]]" = FOUR
 ) -> Iterator[tuple[Mortal, int]]:
-    """A world for each step at which the machine may die."""
-    for step in range(STEPS):
+    """A world for each, or for every so manieth, step at which the machine may die."""
+    for step in range(0, STEPS, every):
         yield Mortal(folder / str(step), machine, places), step
 
 
+@SOME_OR_ALL
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_version_that_has_left_is_never_used_again(tmp_path: Path, machine: str) -> None:
+def test_a_version_that_has_left_is_never_used_again(tmp_path: Path, machine: str, every: int) -> None:
     """The object changes after the death, and another partner hears of that first: it is another version."""
     died = 0
-    for m, step in deaths(tmp_path, machine):
+    for m, step in deaths(tmp_path, machine, every):
         other = "R1" if m.victim == "D1" else "D1"
         m.save(other, "what the victim gets", b"x")
         m.save(m.victim, "a", b"first")
@@ -89,14 +91,17 @@ def test_a_version_that_has_left_is_never_used_again(tmp_path: Path, machine: st
         m.meet_another()
         m.world.settle_and_check(3)
         assert m.world[other].store.read("a") == b"other", step
-    assert died > STEPS // 4
+    assert died > STEPS // every // 4
 
 
+@SOME_OR_ALL
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("first", ["an edit", "a delete"])
-def test_a_version_that_has_left_before_a_cut_is_never_used_again(tmp_path: Path, machine: str, first: str) -> None:
+def test_a_version_that_has_left_before_a_cut_is_never_used_again(
+    tmp_path: Path, machine: str, first: str, every: int
+) -> None:
     """The same, where the machine had nothing more to store since its scan: a delete has not even a content."""
-    for cut in range(0, WHOLE, STRIDE):
+    for cut in range(0, WHOLE, STRIDE * every):
         m = Mortal(tmp_path / str(cut), machine, FOUR)
         m.save(m.victim, "a", b"before")
         m.world.settle(1)
@@ -114,12 +119,13 @@ def test_a_version_that_has_left_before_a_cut_is_never_used_again(tmp_path: Path
         assert m.world["R1" if m.victim == "D1" else "D1"].store.read("a") == b"other", cut
 
 
+@SOME_OR_ALL
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("power", [False, True])
-def test_what_was_half_taken_is_no_edit_and_no_delete(tmp_path: Path, machine: str, power: bool) -> None:
+def test_what_was_half_taken_is_no_edit_and_no_delete(tmp_path: Path, machine: str, power: bool, every: int) -> None:
     """Creates, an edit, a rename and a delete are taken; the machine dies in it. Its user has done nothing."""
     died = 0
-    for m, step in deaths(tmp_path, machine, TWO):
+    for m, step in deaths(tmp_path, machine, every, TWO):
         other = "R1" if m.victim == "D1" else "D1"
         for path in ("edited", "gone", "moved"):
             m.save(other, path, path.encode())
@@ -133,14 +139,15 @@ def test_what_was_half_taken_is_no_edit_and_no_delete(tmp_path: Path, machine: s
         m.world.settle_and_check(2)
         expected = {"edited": b"new", "d/": b"", "d/made": b"made", "d/moved": b"moved"}
         assert m.world[other].store.tree() == expected and not m.world.losers(), step
-    assert died > STEPS // 4
+    assert died > STEPS // every // 4
 
 
+@SOME_OR_ALL
 @pytest.mark.parametrize("machine", MACHINES)
-def test_an_edit_after_a_death_is_no_conflict_with_what_was_taken(tmp_path: Path, machine: str) -> None:
+def test_an_edit_after_a_death_is_no_conflict_with_what_was_taken(tmp_path: Path, machine: str, every: int) -> None:
     """What became visible is adopted with what its sender knew: an edit of it is an edit of that very version."""
     died = 0
-    for m, step in deaths(tmp_path, machine):
+    for m, step in deaths(tmp_path, machine, every):
         other = "R1" if m.victim == "D1" else "D1"
         m.save(other, "a", b"old")
         m.world.settle(2)

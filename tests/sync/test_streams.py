@@ -120,8 +120,9 @@ def test_ce20_a_stream_with_two_readers(tmp_path: Path) -> None:
     end.agent.close()
 
 
+@pytest.mark.parametrize("step", [47, pytest.param(9, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["rows.db", "rows.csv"])
-def test_a_link_that_is_cut_at_any_byte(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_is_cut_at_any_byte(tmp_path: Path, name: str, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pulling the cable costs nothing: what has come is kept, nothing comes twice, nothing is freed too early."""
     monkeypatch.setattr(receive, "PAGE", 700)
     end = LoggerEnd(tmp_path / "device", segment=1024, bound=1 << 20)
@@ -138,7 +139,7 @@ def test_a_link_that_is_cut_at_any_byte(tmp_path: Path, name: str, monkeypatch: 
             whole = 0
         assert numbers() == list(range(len(numbers()))), cut
         assert end.readings.segments.first <= len(numbers())
-        cut += 9
+        cut += step
     assert cut > 1500
     reader.sync(end)
     assert numbers() == list(range(end.readings.next))
