@@ -5,6 +5,7 @@ loading is not its own, and it ends without an interpreter's farewell. Hundreds 
 most of their time on those. No tests here.
 """
 
+import gc
 import json
 import os
 import select
@@ -13,16 +14,19 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 # Bytes of one order: words, environment, folder.
 ORDER = 1 << 16
-# What commands import when they run.
-LOADED = (
-    "argparse", "ssl", "cradle_desktop.agent_command", "cradle_desktop.manager", "cradle_desktop.opening",
-    "cradle_desktop.pairing", "cradle_desktop.progress", "cradle_desktop.providers.install", "cradle_hardware.pake",
-    "cradle_hardware.serial", "cradle_hardware.tls", "cradle_hardware.certificate",
-    *("cradle_desktop.commands." + name for name in ("agent", "conflicts", "devices", "pairing", "sync", "types")),
+# What commands import when they run: of ours all, and of others these.
+OURS = ("cradle_protocol", "cradle_device", "cradle_hardware", "cradle_desktop")
+OTHERS = (
+    "argparse", "ctypes", "difflib", "encodings.ascii", "encodings.idna", "getpass", "glob", "heapq", "rich.progress",
+    "serial.rfc2217", "serial.tools.list_ports", "spake2", "ssl", "cryptography.hazmat.primitives.asymmetric.ec",
+    "cryptography.hazmat.primitives.kdf.hkdf", "cryptography.hazmat.primitives.serialization", "cryptography.x509",
 )  # fmt: skip
 
 
@@ -73,11 +77,7 @@ class Nursery:
 
 def main(orders: socket.socket) -> int:
     """Fork a command for each order. Returns, in a command, its exit code; in the nursery, 0 at the end of the run."""
-    import gc
-    from importlib import import_module
-
-    for name in LOADED:
-        import_module(name)
+    load()
     gc.freeze()  # so that collections in a command copy no page of what all share
     while True:
         order, streams, _, _ = socket.recv_fds(orders, ORDER, 3)
@@ -101,6 +101,15 @@ def main(orders: socket.socket) -> int:
     os.close(theirs)
     orders.close()
     return become(*json.loads(order), streams)
+
+
+def load() -> None:
+    """Import what commands may import. What cannot be here no command needs: an extra, or a board's."""
+    found = [found.name for name in OURS for found in walk_packages(import_module(name).__path__, name + ".")]
+    for name in [*OTHERS, *found]:
+        if not name.endswith("__main__"):
+            with suppress(ImportError):
+                import_module(name)
 
 
 def become(words: "list[str]", environment: "dict[str, str]", folder: str, streams: "list[int]") -> int:
