@@ -119,10 +119,16 @@ class Planner:
         if self.target.desktop:
             ghosts = {path for path, item in living.items() if item.ghost}
         else:
-            ghosts = {path for path, item in living.items() if not self.target.filter.wants(path, item)}
+            ghosts = {path for path, item in living.items() if not self._stays(path, item)}
         for path, item in self.snapshot.items():
             item.ghost = path in ghosts and not self.target.desktop
         return ghosts
+
+    def _stays(self, path: str, item: Item) -> bool:
+        """Does the device want it, or hold it as its own user made it?"""
+        held = self.target.items.get(path)
+        made = item.versions[0][1] == self.target.name and held is not None and held.held
+        return made or self.target.filter.wants(path, item)
 
     def _flips(self, path: str) -> bool:
         """Is it the same on both sides but for whether the device holds it?"""

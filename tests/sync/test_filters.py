@@ -186,6 +186,24 @@ def test_what_the_devices_user_makes_outside_the_filter_is_sent_and_stays(tmp_pa
     w.settle_and_check(rounds=1)
 
 
+def test_another_file_of_the_devices_user_under_the_same_name_takes_nothing_away(tmp_path: Path) -> None:
+    """A camera that counts anew: a device knows its own versions for ever, so what it made does not leave it."""
+    w = World(tmp_path)
+    w["R1"].store.write("1.jpg", b"first")
+    w.sync("D1", "R1")
+    w.set_filter("R1", NO_JPG)
+    assert w.sync("D1", "R1").left == 0
+    assert w["R1"].store.read("1.jpg") == b"first"
+    w["D1"].store.advance(10)
+    w["D1"].store.write("1.jpg", b"from the desktop")
+    w.sync("D1", "R1")
+    assert w["R1"].store.tree() == {}
+    w["R1"].store.write("1.jpg", b"counted anew")
+    assert w.sync("D1", "R1").conflicts == 1
+    assert {b"from the desktop", b"counted anew"} <= set(w.contents())
+    w.settle_and_check()
+
+
 def test_a_file_made_where_a_name_stands_for_another_is_a_conflict(tmp_path: Path) -> None:
     w = filtered(tmp_path, NO_JPG)
     w["D1"].store.write("a.jpg", b"from the desktop")

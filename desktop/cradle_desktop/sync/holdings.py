@@ -3,7 +3,9 @@
 Theory: a filtered store has a record of every item, so its knowledge is like any other's; what it does not want is
 there by name only (a ghost). Whoever sends a change says whether its content shall be there. Each desktop carries out a
 changed filter once: what the device has by name only and wants now is filled, what it holds and wants no more leaves,
-both at the versions that are there already. What its own user made outside of the filter is left alone until then.
+both at the versions that are there already. What its own user made outside of the filter stays until it changes
+elsewhere: a device always knows its own versions, so that another file of its user's under that name would pass for an
+edit of one that it has not got.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ class Holdings:
         self.remote, self.store = remote, store
         self.filter = Filter.read(remote.filter)
         self.now = now
+        self._own = remote.meta.key_of(remote.replica_id)
         self._generation, self._checked = _DONE.unpack_from(done) if done else (0, 0)
         self._former = done[_DONE.size :]
         self._changed = (self._generation, self._former) != (remote.generation, remote.filter)
@@ -46,6 +49,8 @@ class Holdings:
 
     def wants(self, item: Item) -> bool:
         """Shall the device hold this living item of ours?"""
+        if item.versions[0][1] == self._own and self.holds(item.id):
+            return True
         timed = self.filter.newer_than >= 0 and item.stamp and is_file(item.values[0])  # what is just coming has none
         return self._wants_at(item, self.store.age(item.stamp) if timed else -1)
 
