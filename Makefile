@@ -9,8 +9,8 @@ STAMP  := $(VENV)/.stamp
 ARGS   ?=
 # Tests start many interpreters: what one compiled, the others read, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
-# A worker for each processor; whoever is done takes tests from another.
-WORKERS := -n auto --dist worksteal
+# A worker more than processors, since many tests wait; whoever is done takes tests from another.
+WORKERS := -n $(shell expr $$(getconf _NPROCESSORS_ONLN || echo 1) + 1) --dist worksteal
 
 .PHONY: demo test test-mp test-slow test-all sim check lint types fix pyright bench bench-cost venv board clean dist
 

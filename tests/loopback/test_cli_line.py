@@ -74,7 +74,6 @@ def test_noise_and_console_text(wire: Wire) -> None:
 def test_the_cable_is_pulled_and_the_sync_goes_on_where_it_was(wire: Wire) -> None:
     wire.meet()
     wire.pair.fill({"small": b"x", "large": os.urandom(200_000)})
-    wire.pair.age()
     wire.line.cut_after(120_000, to_device=True)
     result = wire.desktop.run("sync", expect=7)
     assert result.err.count("\n") == 1
@@ -111,6 +110,7 @@ def test_the_agent_restarts_in_the_middle(wire: Wire) -> None:
     assert wire.pair.equal()
 
 
+@pytest.mark.slow  # three seconds of silence; a prompt that answers: below; a port that nobody has: test_cli_sync
 def test_no_agent_at_the_other_end(wire: Wire) -> None:
     wire.meet()
     wire.agent.stop()
