@@ -20,7 +20,7 @@ from cradle_desktop.metadata.record import (
     unpack_intents,
 )
 from cradle_protocol.errors import RemoteError
-from cradle_protocol.sync.item import IMPLIED, RACY, REBORN, Item
+from cradle_protocol.sync.item import IMPLIED, RACY, Item
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.memory import MemoryMetadata
 from cradle_protocol.sync.metadata import ABSENT, DIFFERENT, SAME, Metadata
@@ -171,22 +171,19 @@ class SqliteMetadata(Metadata):
         if not item.oid:
             self._oid += 1
             item.oid = self._oid
-        self._hold(item if self._changed.get(item.id) is item else item.copy())
+        self._hold(item if self._changed.get(item.id) is item else item.copy(), mark_of(item))
 
     def create(self, item_id: bytes, identity: str, values: "list[bytes]", stamp: bytes, flags: int) -> None:
         self._oid += 1
         version = self.next_version()
         item = Item(item_id, self._oid, identity, version, [version] * len(values), values, stamp, flags)
-        self._hold(item)
+        self._hold(item, bytes((flags,)) + stamp)
 
-    def _hold(self, item: Item) -> None:
+    def _hold(self, item: Item, mark: bytes) -> None:
         """Until the next commit this object is what the item is."""
-        marks = self._loaded()
-        before = marks.get(item.id)
-        if before is not None and (before[0] & REBORN or (before[0] & (DEAD | IMPLIED) == DEAD and not item.dead)):
-            item.flags |= REBORN
         self._changed[item.id] = item
-        marks[item.id] = mark_of(item)
+        if self._marks is not None:
+            self._marks[item.id] = mark
         if self._by_oid is not None:
             self._by_oid[item.oid] = item.id
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from cradle_desktop.sync.report import Counts
-from cradle_protocol.sync.item import REBORN
 from cradle_protocol.sync.values import UNKNOWN, is_file, size_of
 
 TYPE_CHECKING = False
@@ -74,14 +73,6 @@ class Departure:
         self.item, self.named, self.verb, self.content, self.source = item, named, verb, content, source
         self.ghost = False
         self.size = size_of(item.values[0]) if content else 0
-
-    def overwrites(self) -> bool:
-        """May this take something away at the device? What moves away may go for good: its target may be another by
-        now. What is new here may be known there as something else, if its name was in use before."""
-        item = self.item
-        if item.dead:
-            return self.verb == DELETE or item.link is not None
-        return self.verb in OVERWRITING or (self.verb in (CREATE, RENAME) and bool(item.flags & REBORN))
 
 
 class Fitted:

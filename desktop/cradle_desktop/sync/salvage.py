@@ -4,13 +4,16 @@ What moves is not displaced. What lost a conflict is in the conflict store. What
 is noted already. Everything else that the desktop does not hold any more is noted in the journal as it was there: an
 undo makes it so here, and the next sync there. Contents are kept where the device can still give them: those of deletes
 whatever their size, those of overwritten objects up to a bound. The journal has its own bounds.
+
+Not asked for: what a new object overwrites because its name was deleted here, in an earlier sync of which the device
+never heard. To ask for each new name would cost every sync of new files a look through the device's index.
 """
 
 from __future__ import annotations
 
 from cradle_desktop.sync.intake import Intake
 from cradle_desktop.sync.meter import Meter
-from cradle_desktop.sync.plan import MODE, Departure, Plan, Step
+from cradle_desktop.sync.plan import MODE, OVERWRITING, Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_desktop.undo.journal import SYNC, Former, Journal
@@ -18,6 +21,11 @@ from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.values import EQUAL, UNKNOWN, compare, is_lazy, size_of
+
+
+def overwrites(one: Departure) -> bool:
+    """May this take something away at the device?"""
+    return one.verb in OVERWRITING or (one.item.dead and one.item.link is not None)
 
 
 class Salvage:
@@ -58,7 +66,7 @@ class Salvage:
         """What departs over something else, with what the device says of that."""
         kept = [one for step in plan.steps + plan.tail for one in step.lost if one.unit == 0 and one.side == "device"]
         lost = {one.item_id for one in kept}
-        over = [one for one in plan.departures if one.overwrites() and one.item.id not in lost]
+        over = [one for one in plan.departures if overwrites(one) and one.item.id not in lost]
         over = [one for one in over if not self._journal.has(one.item.identity)]
         asked = [one.item.id for one in over if one.item.id not in self._remote.shown]
         known = self._remote.shown | (self._remote.records(asked) if asked else {})

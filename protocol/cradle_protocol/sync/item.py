@@ -15,8 +15,6 @@ RACY = 1
 IMPLIED = 2
 # Alive, and its content is not in this store, by the store's filter: known by name, size and hash only.
 GHOST = 4
-# It was a tombstone before: a partner that never heard of that may hold what it was before. Set by desktops alone.
-REBORN = 8
 
 
 def item_id(object_type: str, identity: str) -> bytes:
@@ -55,7 +53,7 @@ class Item:
     versions  one version per change unit
     values    one value per change unit (see `values`); a tombstone keeps the last ones
     stamp     the store's quick stamp (opaque bytes), b"" for a tombstone
-    flags     RACY, IMPLIED, GHOST, REBORN
+    flags     RACY, IMPLIED, GHOST
     link      Link or None
     """
 

@@ -1,6 +1,6 @@
 """CPython only: metadata in plain dicts, for tests and simulations. Real in every respect but durability."""
 
-from cradle_protocol.sync.item import IMPLIED, REBORN
+from cradle_protocol.sync.item import IMPLIED
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata, compare_stamp
 from cradle_protocol.sync.version import LOWEST
@@ -34,11 +34,6 @@ class MemoryMetadata(Metadata):
         if not item.oid:
             self._oid += 1
             item.oid = self._oid
-        before = self._items.get(item.id)
-        if before is not None and (
-            before.flags & REBORN or (before.dead and not item.dead and not before.flags & IMPLIED)
-        ):
-            item.flags |= REBORN
         self._items[item.id] = item.copy()
 
     def drop(self, item_id: bytes) -> None:

@@ -56,8 +56,7 @@ class Metadata:
         raise NotImplementedError
 
     def put(self, item: "Item") -> None:
-        """Keep this item. An item with oid 0 is given the next object id, in place; a desktop's metadata (an
-        overlay leaves it to those below) set REBORN on what takes the place of a tombstone, once and for all."""
+        """Keep this item. An item with oid 0 is given the next object id, in place."""
         raise NotImplementedError
 
     def create(self, item_id: bytes, identity: str, values: "list[bytes]", stamp: bytes, flags: int) -> None:

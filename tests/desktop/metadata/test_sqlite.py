@@ -12,7 +12,6 @@ from cradle_desktop.metadata.database import Database
 from cradle_desktop.metadata.interface import StateError
 from cradle_desktop.metadata.schema import VERSION
 from cradle_desktop.metadata.sqlite import PAGE, SqliteMetadata, SqliteStore
-from cradle_protocol.sync.item import REBORN, item_id
 from cradle_protocol.sync.knowledge import everything
 from cradle_protocol.sync.metadata import SAME, Metadata
 from cradle_protocol.sync.version import is_desktop
@@ -202,30 +201,3 @@ def test_two_processes_write_in_turn(path: Path) -> None:
         worker.join()
     assert failures == []
     assert [info.objects for info in SqliteStore(Database(path)).replicas()] == [20, 20, 0]
-
-
-def test_what_takes_the_place_of_a_tombstone_is_marked_for_good(tmp_path: Path) -> None:
-    """A scan and an arrival alike, over commits and restarts; a tombstone alone is not, nor what was never deleted."""
-    path = tmp_path / "cradle.db"
-    with Database(path) as database:
-        meta = SqliteStore(database).open_replica("/folder", "files", 2)
-        for name in ("scanned", "arrived", "deleted", "plain"):
-            meta.put(file_item(name))
-        meta.commit()
-        for name in ("scanned", "arrived", "deleted"):
-            item = meta.get(item_id("files", name))
-            assert item is not None
-            item.die((2, 0))
-            meta.put(item)
-            meta.put(item)
-        meta.commit()
-        values = file_item("scanned").values
-        meta.create(item_id("files", "scanned"), "scanned", values, b"stamp", 0)
-        meta.put(file_item("arrived", 3))
-        meta.put(file_item("arrived", 4))
-        meta.commit()
-    with Database(path) as database:
-        meta = SqliteStore(database).open_replica("/folder", "files", 2)
-        assert {item.identity for item in meta.items() if item.flags & REBORN} == {"scanned", "arrived"}
-        meta.begin_scan()
-        assert meta.seen(item_id("files", "scanned"), b"stamp") == SAME and meta.live() == 3
