@@ -27,6 +27,7 @@ from cradle_desktop.version import VERSION
 from cradle_device.agent import Agent
 from cradle_device.host import HostMetadata
 from cradle_device.host_apply import apply
+from cradle_device.runner import Service
 from cradle_hardware.address import Address, listen, parse_address
 from cradle_hardware.link import Link, LinkError, Listener
 from cradle_protocol.errors import BUSY, LocalError
@@ -256,9 +257,22 @@ class Server:
                 self._links -= 1
 
     def _serve(self, link: Link, wait: "Callable[[Link, bool, bool, float | None], None]") -> None:
-        """Pump one link until it is gone."""
+        """Serve one link until it is gone."""
         with self._lock:
             service = self.agent.attach(link, errors=LinkError)
+        try:
+            self._pump(service, link, wait)
+        except Stop:
+            raise
+        except Exception:  # our own error: the desktop must hear that nobody is here, or it waits for ever
+            try:
+                with self._lock:
+                    service.close("the agent failed")
+            finally:
+                link.close()
+            raise
+
+    def _pump(self, service: Service, link: Link, wait: "Callable[[Link, bool, bool, float | None], None]") -> None:
         while not service.closed:
             with self._lock:
                 turns = FAIR_TURNS
