@@ -41,6 +41,8 @@ def main(agent: "str | None") -> int:
         try:
             with EmulatedLine(Line(baud=BAUD), Path(folder)) as line, pretend_device(kind, Path(folder), line):
                 Demo(Path(folder), line, kind).run()
+        except _Ended:
+            return EXIT_INTERRUPTED
         finally:
             if home is None:
                 del os.environ["CRADLE_HOME"]
@@ -150,6 +152,10 @@ def _await_listening(process: "subprocess.Popen[bytes]", log: Path) -> None:
     raise UserError(f"the pretend device did not start: {log.read_text(errors='replace').strip() or 'no reason given'}")
 
 
+class _Ended(Exception):
+    """Ctrl-C came while a command ran, which has said so."""
+
+
 class Demo:
     """The story, step by step."""
 
@@ -225,7 +231,7 @@ class Demo:
         code = cradle(list(words))
         sys.stdout.flush()
         if code == EXIT_INTERRUPTED:
-            raise KeyboardInterrupt
+            raise _Ended
         if code != expected:
             raise UserError(f"the demo failed: 'cradle {words[0]}' ended with {code} instead of {expected}")
 
