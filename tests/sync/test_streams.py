@@ -2,11 +2,13 @@
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from cradle_desktop.errors import DeviceError
 from cradle_desktop.metadata.database import Database
 from cradle_desktop.partnership.registry import Registry
 from cradle_desktop.providers.readings import create_rows, open_rows
@@ -15,7 +17,10 @@ from cradle_desktop.streams.notes import StreamNotes
 from cradle_desktop.streams.receive import Receiver
 from cradle_desktop.sync.report import Observer, Progress, TypeResult
 from cradle_device.agent import Agent
+from cradle_device.conversation import WORK, Conversation
 from cradle_device.readings import Readings
+from cradle_protocol.wire.constants import STREAM_END, STREAM_READ
+from cradle_protocol.wire.messages.stream import StreamEnd
 from cradle_testing.pair import Cut, PairPump
 from cradle_testing.trees import read_tree
 from device.hands import SMALL
@@ -286,4 +291,24 @@ def test_a_preview_writes_nothing(tmp_path: Path) -> None:
     assert plan.lines() == ["append    readings 10 to 29 on desktop"] and plan.to_desktop().created == 20
     reader.database.close()
     assert read_tree(tmp_path) == before
+    end.agent.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(StreamEnd(0, 5), "does not send row 0"), (StreamEnd(5, 5), "names another place to go on than it came to")],
+)
+def test_a_device_that_sends_no_row_of_those_it_has(tmp_path: Path, answer: StreamEnd, words: str) -> None:
+    """It is not asked for ever."""
+
+    def read(talk: Conversation, request: int, body: memoryview, more: bool) -> "Iterator[int]":
+        talk.session.reply(request, STREAM_END, answer.to_bytes())
+        yield WORK
+
+    end, reader = LoggerEnd(tmp_path / "device"), Reader(tmp_path / "desktop", 0)
+    end.record(5)
+    end.agent.handlers[STREAM_READ] = read  # type: ignore[assignment]
+    with pytest.raises(DeviceError, match=words):
+        reader.sync(end)
+    assert reader.rows() == []
     end.agent.close()

@@ -14,7 +14,7 @@ from cradle_desktop.sync.plan import Plan
 from cradle_desktop.sync.report import Cancelled, Counts, Observer, Progress, TypeResult
 from cradle_protocol.provider.rows import Batch, RowStore
 from cradle_protocol.wire import constants as c
-from cradle_protocol.wire.messages.stream import StreamAck, StreamOpen, StreamOpenReply, StreamRead
+from cradle_protocol.wire.messages.stream import StreamAck, StreamEnd, StreamOpen, StreamOpenReply, StreamRead
 
 # Bytes of rows that are asked for at once: what is kept in one transaction, and lies in memory until then.
 PAGE = 1 << 20
@@ -113,6 +113,7 @@ class Receiver:
             intake = Intake(Batch(self.stream, self.partner, self.position), self.mark)
             try:
                 self._take(request, intake)
+                self._check_moved(intake.batch)
                 more = intake.batch.end < self.end and not observer.cancelled
                 request = self._ask(intake.batch.end) if more else 0
             finally:
@@ -137,11 +138,21 @@ class Receiver:
         size = 0
         for kind, body, _ in self.connection.replies(request):
             if kind == c.STREAM_END:
+                if StreamEnd.from_bytes(body).next != intake.batch.end:
+                    raise self._wrong("names another place to go on than it came to")
                 return
             size += len(body)
             if size > MOST:
-                raise DeviceError(f"{self.partner} sends more than was asked for; update it, then try again")
+                raise self._wrong("sends more than was asked for")
             intake.take(body)
+
+    def _check_moved(self, batch: Batch) -> None:
+        """A device that has more rows sends one, or says that they are gone: or we would ask for ever."""
+        if batch.end == batch.start:
+            raise self._wrong(f"says that it has rows up to {self.end}, and does not send row {batch.start}")
+
+    def _wrong(self, what: str) -> DeviceError:
+        return DeviceError(f"{self.partner} {what}; update it, then try again")
 
     def _keep(self, intake: Intake, result: TypeResult) -> None:
         batch = intake.batch
