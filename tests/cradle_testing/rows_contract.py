@@ -125,6 +125,20 @@ class RowStoreContract:
         store.close()
         assert self.numbers(tmp_path) == [0, 1, 2]
 
+    def test_no_two_fields_have_one_column(self, tmp_path: Path) -> None:
+        """Nor does one that has a place of its own take that of another."""
+        names = ["", "_", "__", "a\x00", "a_", "a\\x00", "a\n", "more", "more_", "Row", "row_", "stream", "x" * 20000]
+        store = self.open(tmp_path)
+        store.add(batch(0, [{name: k + 100 for k, name in enumerate(names)}]))
+        store.close()
+        found = str(list(self.rows(tmp_path)[0][2].values()))
+        assert [k for k in range(100, 100 + len(names)) if str(k) not in found] == []
+        store = self.open(tmp_path)
+        store.add(batch(1, [{name: 1 for name in names}]))
+        assert store.position(STREAM) == 2
+        store.close()
+        assert self.numbers(tmp_path) == [0, 1]
+
     def test_a_place_of_somebody_elses_is_refused(self, tmp_path: Path) -> None:
         self.strange(tmp_path)
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 OWN = ("time", "device_time", "stream", "row")
 # Fields that have columns of their own. A device that makes up names for ever has the rest in one column, as JSON.
 FIELDS_MOST = 500
+# A longer name goes there as well: a header of all names is read, and a statement with all of them parsed, in one piece.
+NAME_MOST = 100
 MORE = "more"
-_TAKEN = (*OWN, MORE)
+_TAKEN = (*OWN, MORE, "")
 _INTEGERS = 1 << 63  # SQLite's have 64 bits
 
 
@@ -29,9 +31,17 @@ def _second_text(seconds: int) -> str:
 
 
 def column_of(field: str) -> str:
-    """The column's name of a field: the field's, but for the names we have taken, which get a low line behind."""
-    name = "".join([letter if letter.isprintable() else "_" for letter in field])
-    return name + "_" if name.rstrip("_").lower() in _TAKEN or not name else name
+    """The column's name of a field: the field's, but for the names we have taken, which get a low line behind.
+
+    What cannot be printed is spelled out, and so is a backslash: no two fields have one column, where one of their
+    values would be lost.
+    """
+    name = "".join([letter if letter.isprintable() and letter != "\\" else _spelled(letter) for letter in field])
+    return name + "_" if name.rstrip("_").lower() in _TAKEN else name
+
+
+def _spelled(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 def cell(value: "Any") -> "str | int | float | None":
@@ -44,10 +54,11 @@ def cell(value: "Any") -> "str | int | float | None":
 
 
 def split(values: "dict[str, Any]", columns: "dict[str, str]") -> "tuple[list[str], dict[str, Any]]":
-    """(fields that need new columns, fields for which there is no more room). `columns` are those there are."""
-    new = sorted(field for field in values if field not in columns)
+    """(fields that need new columns, fields that cannot have one). `columns` are those there are."""
+    fresh = sorted(field for field in values if field not in columns)
     room = max(0, FIELDS_MOST - len(columns))
-    return new[:room], {field: values[field] for field in new[room:]}
+    new = [field for field in fresh if len(field) <= NAME_MOST][:room]
+    return new, {field: values[field] for field in fresh if field not in new}
 
 
 def sync_folder(path: str) -> None:
