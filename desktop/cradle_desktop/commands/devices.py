@@ -4,7 +4,7 @@ import os
 import time
 from argparse import Namespace
 
-from cradle_desktop.commands.report import differing
+from cradle_desktop.commands.report import GONE, differing
 from cradle_desktop.errors import UserError
 from cradle_desktop.manager import NOTHING_PAIRED, ServiceManager
 from cradle_desktop.output import VERBOSE, Output
@@ -121,7 +121,7 @@ def show(one: "dict[str, Any]", output: Output) -> None:
     output.data(f"{one['name']}  {one['address']}  {when}{conflicts}")
     for kind in one["types"]:
         if "lost" in kind:
-            lost = f", {kind['lost']} lost: the device had no room for them any more" if kind["lost"] else ""
+            lost = f", {kind['lost']} lost: {GONE}" if kind["lost"] else ""
             output.data(f"  {kind['type']}  {kind['objects']} rows in {kind['store']}{lost}")
             continue
         output.data(

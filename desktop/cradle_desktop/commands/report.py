@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from cradle_desktop.sync.report import Counts, TypeResult
 
 
+# Nobody can tell afterwards which of the two it was.
+GONE = "the device ran out of room before they were fetched, or its flash is damaged"
+
+
 def counts(one: "Counts") -> dict[str, int]:
     """As JSON has them."""
     return {"created": one.created, "updated": one.updated, "renamed": one.renamed, "deleted": one.deleted}
@@ -43,9 +47,8 @@ def differing(count: int) -> str:
 
 def gap_text(first: int, rows: int) -> str:
     """Rows of a stream that never arrived."""
-    if rows == 1:
-        return f"row {first} is lost: the device had no room for it any more when it was fetched"
-    return f"rows {first} to {first + rows - 1} are lost ({rows}): the device had no room for them any more"
+    what = f"row {first} is lost" if rows == 1 else f"rows {first} to {first + rows - 1} are lost ({rows})"
+    return f"{what}: {GONE}"
 
 
 def _moved(one: "TypeResult") -> str:

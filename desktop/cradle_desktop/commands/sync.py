@@ -97,8 +97,8 @@ def worst(codes: list[int]) -> int:
 
 
 def verdict(report: Report) -> int:
-    """The exit code of one sync."""
-    if any(one.skipped for one in report.types):
+    """The exit code of one sync. A row that was lost is an object that did not come."""
+    if any(one.skipped or one.gaps for one in report.types):
         return EXIT_PARTIAL
     return EXIT_CONFLICTS if report.conflicts_waiting else EXIT_DONE
 
