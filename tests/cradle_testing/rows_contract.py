@@ -134,7 +134,7 @@ class RowStoreContract:
         found = str(list(self.rows(tmp_path)[0][2].values()))
         assert [k for k in range(100, 100 + len(names)) if str(k) not in found] == []
         store = self.open(tmp_path)
-        store.add(batch(1, [{name: 1 for name in names}]))
+        store.add(batch(1, [dict.fromkeys(names, 1)]))
         assert store.position(STREAM) == 2
         store.close()
         assert self.numbers(tmp_path) == [0, 1]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 OWN = ("time", "device_time", "stream", "row")
 # Fields that have columns of their own. A device that makes up names for ever has the rest in one column, as JSON.
 FIELDS_MOST = 500
-# A longer name goes there as well: a header of all names is read, and a statement with all of them parsed, in one piece.
+# A longer name goes there as well: a header, or a statement, with all of them is read in one piece.
 NAME_MOST = 100
 MORE = "more"
 _TAKEN = (*OWN, MORE, "")
