@@ -8,7 +8,7 @@ from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.departures import Departures
 from cradle_desktop.sync.meter import safe_point, stop_now
 from cradle_desktop.sync.naming import Names
-from cradle_desktop.sync.plan import OVERWRITING, Departure, Plan, Step
+from cradle_desktop.sync.plan import Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
 from cradle_desktop.sync.revert import of_desktop, of_device
@@ -324,7 +324,7 @@ class Job:
 
     def _salvage(self, plan: Plan, journal: OpenJournal, observer: Observer, result: TypeResult) -> Salvage | None:
         """Have kept what goes for ever with this pass. None: nothing does, or there is nowhere to keep it."""
-        if not any(one.verb in OVERWRITING or one.item.dead for one in plan.departures):
+        if not any(one.displaces() for one in plan.departures):
             return None
         opened = journal()
         if opened is None:

@@ -28,7 +28,7 @@ FILL, LEAVE = "fill", "leave"
 # `Lost.kind` of what the user wants dropped: no conflict.
 REVERTED = "reverted"
 # What leaves less than there was.
-OVERWRITING = (UPDATE, DELETE, MODE)
+_OVERWRITING = (UPDATE, DELETE, MODE)
 _COUNTED = (CREATE, UPDATE, RENAME, DELETE, MODE, FILL, LEAVE)
 
 
@@ -73,6 +73,10 @@ class Departure:
         self.item, self.named, self.verb, self.content, self.source = item, named, verb, content, source
         self.ghost = False
         self.size = size_of(item.values[0]) if content else 0
+
+    def displaces(self) -> bool:
+        """May it take something away at the device?"""
+        return self.verb in _OVERWRITING or (self.item.dead and self.item.link is not None)
 
 
 class Fitted:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from cradle_desktop.sync.intake import Intake
 from cradle_desktop.sync.meter import Meter
-from cradle_desktop.sync.plan import MODE, OVERWRITING, Departure, Plan, Step
+from cradle_desktop.sync.plan import MODE, Departure, Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_desktop.undo.journal import SYNC, Former, Journal
@@ -21,11 +21,6 @@ from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.values import EQUAL, UNKNOWN, compare, is_lazy, size_of
-
-
-def overwrites(one: Departure) -> bool:
-    """May this take something away at the device?"""
-    return one.verb in OVERWRITING or (one.item.dead and one.item.link is not None)
 
 
 class Salvage:
@@ -66,7 +61,7 @@ class Salvage:
         """What departs over something else, with what the device says of that."""
         kept = [one for step in plan.steps + plan.tail for one in step.lost if one.unit == 0 and one.side == "device"]
         lost = {one.item_id for one in kept}
-        over = [one for one in plan.departures if overwrites(one) and one.item.id not in lost]
+        over = [one for one in plan.departures if one.displaces() and one.item.id not in lost]
         over = [one for one in over if not self._journal.has(one.item.identity)]
         asked = [one.item.id for one in over if one.item.id not in self._remote.shown]
         known = self._remote.shown | (self._remote.records(asked) if asked else {})
