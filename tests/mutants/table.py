@@ -144,7 +144,7 @@ MUTANTS = (
     ),
     Mutant(
         "what departs was enumerated before what its made-with says arrived", _MADE, _EXECUTE,
-        "        if (plan.steps or plan.tail) and not observer.cancelled:\n",
+        "        if (plan.steps or plan.tail) and not self.observer.cancelled:\n",
         "        if False:\n",
         (_MENDED,),
     ),

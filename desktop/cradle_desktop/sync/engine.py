@@ -5,6 +5,9 @@ device is asked to scan and scans while this side does; its changes are judged a
 the first visible thing happens. A sync in which nothing moved costs two requests, and not even the import of the rest.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from cradle_desktop.connection import Connection, unmoved
 from cradle_desktop.sync.acquaintance import met, news
 from cradle_desktop.sync.former import remembering
@@ -19,6 +22,7 @@ from cradle_protocol.sync.recover import recover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_desktop.conflict.ancestors import Ancestors
     from cradle_desktop.conflict.store import ConflictStore
     from cradle_desktop.sync.holdings import Holdings
     from cradle_desktop.sync.plan import Plan
@@ -40,54 +44,59 @@ def synchronize(
     asks for the end, the result is `cancelled` and says what was done; then the connection is good for nothing but to
     be closed.
     """
-    sent, received = connection.bytes_sent, connection.bytes_received
     result = TypeResult(store.type)
+    with _serving(connection, observer, result):
+        remote, scan = _look(connection, store, meta, observer, preview=False)
+        options.apart(remote.store_id)
+        if word := news(options.partner, options.met, remote):
+            observer.note(word)
+        result.met, result.filter = met(remote), remote.filter
+        holdings = _holdings(remote, store, options)
+        if _nothing_moved(meta, remote, scan) and (holdings is None or not holdings.due(meta)):
+            result.filtered = options.filtered
+            conflicts.waiting(options.partner, store.type, [])
+            if options.ancestors is not None and options.ancestors.empty():
+                _learn_all(options.ancestors, store, meta, remote)
+        else:
+            from cradle_desktop.sync.execute import Job
+            from cradle_desktop.sync.planner import Planner
+
+            planner = Planner(store, meta, remote, options, holdings)
+            Job(planner, conflicts, observer, journal, result).run(scan)
+            if holdings is not None and not observer.cancelled:
+                _count_held(connection, result)
+        safe_point(observer)
+        remote.close()
+    return result
+
+
+@contextmanager
+def _serving(connection: Connection, observer: Observer, result: TypeResult) -> Iterator[None]:
+    """While the connection serves one sync: its bytes are counted, and the observer's wish ends what it waits for."""
+    sent, received = connection.bytes_sent, connection.bytes_received
     connection.on_wait = lambda: safe_point(observer)
     try:
-        _synchronize(connection, store, meta, conflicts, options, observer, journal, result)
+        yield
     except Cancelled:
         result.cancelled = True
     finally:
         connection.on_wait = unmoved
     result.bytes_sent, result.bytes_received = connection.bytes_sent - sent, connection.bytes_received - received
-    return result
 
 
-def _synchronize(
-    connection: Connection,
-    store: ObjectStore,
-    meta: Metadata,
-    conflicts: "ConflictStore",
-    options: SyncOptions,
-    observer: Observer,
-    journal: "OpenJournal",
-    result: TypeResult,
-) -> None:
-    """Raises Cancelled, then `result` says what was done so far."""
-    remote, scan = _look(connection, store, meta, observer, preview=False)
-    options.apart(remote.store_id)
-    if word := news(options.partner, options.met, remote):
-        observer.note(word)
-    result.met, result.filter = met(remote), remote.filter
-    holdings = _holdings(remote, store, options)
-    if _nothing_moved(meta, remote, scan) and (holdings is None or not holdings.due(meta)):
-        result.filtered = options.filtered
-        conflicts.waiting(options.partner, store.type, [])
-        if options.ancestors is not None and options.ancestors.empty():
-            from cradle_desktop.sync.findout import common
+def _learn_all(ancestors: "Ancestors", store: ObjectStore, meta: Metadata, remote: RemoteReplica) -> None:
+    """Nothing moved, and everything is common: what a later merge starts from."""
+    from cradle_desktop.sync.findout import common
 
-            options.ancestors.learn(store, common(meta, remote, set(), all_of_them=True))
-    else:
-        from cradle_desktop.sync.execute import Job
+    ancestors.learn(store, common(meta, remote, set(), all_of_them=True))
 
-        Job(store, meta, remote, options, holdings).run(scan, conflicts, observer, journal, result)
-        if holdings is not None and not observer.cancelled:
-            from cradle_desktop.sync.store_filter import StoreFilter
 
-            now = StoreFilter(connection, store.type)
-            result.held, result.named = now.held, now.named
-    safe_point(observer)
-    remote.close()
+def _count_held(connection: Connection, result: TypeResult) -> None:
+    """Of how many objects a device with a filter has the content now, and the name only."""
+    from cradle_desktop.sync.store_filter import StoreFilter
+
+    now = StoreFilter(connection, result.type)
+    result.held, result.named = now.held, now.named
 
 
 def preview(
@@ -101,12 +110,12 @@ def preview(
 
     Raises Cancelled if the observer asks for the end.
     """
-    from cradle_desktop.sync.execute import Job
+    from cradle_desktop.sync.planner import Planner
 
     looking = Overlay(meta)
     remote, scan = _look(connection, store, looking, observer or Observer(), preview=True)
     options.apart(remote.store_id)
-    planned = Job(store, looking, remote, options, _holdings(remote, store, options)).make_plan(scan)
+    planned = Planner(store, looking, remote, options, _holdings(remote, store, options)).plan(scan)
     remote.close()
     return planned.plan
 

@@ -1,315 +1,120 @@
-"""Makes the plan of a sync out of what both sides have, and has it executed, pass by pass. Knows no link, no user."""
+"""Has the plan of a sync carried out, pass by pass, and says what was done. Decides nothing: see `planner`."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
-from cradle_desktop.sync.departures import Departures
 from cradle_desktop.sync.meter import safe_point, stop_now
-from cradle_desktop.sync.naming import Names
-from cradle_desktop.sync.plan import Departure, Plan, Step
-from cradle_desktop.sync.remote import RemoteReplica
-from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, check_deletes
-from cradle_desktop.sync.revert import of_desktop, of_device
-from cradle_desktop.sync.sharing import before_pass, hash_alike, name_sources
-from cradle_desktop.sync.stale import forgotten_deletes, keep_deletes, lacks, misses, named_changes
-from cradle_protocol.errors import STATUS_TEXT
-from cradle_protocol.provider.desktop import Judging, RecordStore
-from cradle_protocol.provider.store import ObjectStore, StoreError
-from cradle_protocol.sync.change import Change
+from cradle_desktop.sync.plan import Plan
+from cradle_desktop.sync.planner import Planned, Planner
+from cradle_desktop.sync.report import Observer, TypeResult, check_deletes
+from cradle_desktop.sync.stale import keep_deletes, lacks, misses
 from cradle_protocol.sync.detect import Scan
 from cradle_protocol.sync.forget import forget
-from cradle_protocol.sync.item import Item
-from cradle_protocol.sync.metadata import Metadata
-from cradle_protocol.sync.overlay import Overlay
-from cradle_protocol.sync.values import UNKNOWN, digest_of, is_lazy, size_of
+from cradle_protocol.sync.values import UNKNOWN, digest_of, size_of
 from cradle_protocol.sync.version import knows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cradle_desktop.sync.arrivals import Arrivals
-    from cradle_desktop.sync.findout import Clashes
-    from cradle_desktop.sync.holdings import Holdings
     from cradle_desktop.sync.report import OpenJournal
-    from cradle_desktop.sync.resolve import Answer, Lost
+    from cradle_desktop.sync.resolve import Lost
     from cradle_desktop.sync.salvage import Salvage
-
 
 # Names that gave way are told one by one up to so many: a card whose names were all written in capitals has thousands.
 FITTED_TOLD = 10
 
 
-class Planned:
-    """A plan, and what planning found out.
-
-    overlay  holds its result; tick: the last one that its first half used
-    skipped  ids that are left out of it
-    news     there is something to do on this side
-    barred   ids that the device does not get: told to it, so that it does not take them for known
-    dropped  tombstones that go before anything is done; buried: deletes that are made anew after the first half
-    """
-
-    def __init__(self, plan: Plan, overlay: Overlay) -> None:
-        self.plan, self.overlay, self.tick = plan, overlay, overlay.tick
-        self.skipped, self.news = set[bytes](), False
-        self.barred = set[bytes]()
-        self.dropped: list[bytes] = []
-        self.buried: list[Item] = []
-
-
 class Job:
-    """Two sides of one type that were scanned and can be brought together."""
+    """One plan that is made and carried out."""
 
     def __init__(
-        self,
-        store: ObjectStore,
-        meta: Metadata,
-        remote: RemoteReplica,
-        options: SyncOptions,
-        holdings: Holdings | None = None,
+        self, planner: Planner, conflicts: ConflictStore, observer: Observer, journal: OpenJournal, result: TypeResult
     ) -> None:
-        """holdings: of a device with a filter."""
-        self.store, self.meta, self.remote, self.options, self.holdings = store, meta, remote, options, holdings
+        """result: says what was done, also where `run` raises."""
+        self.planner, self.conflicts, self.observer, self.result = planner, conflicts, observer, result
+        self.store, self.meta, self.remote = planner.store, planner.meta, planner.remote
+        self.options, self.journal = planner.options, cache(journal)
 
-    # -- planning
-
-    def make_plan(self, scan: Scan) -> Planned:
-        """The plan, made on an overlay: nothing is written and no tick is used up."""
-        plan = Plan(self.options.partner, self.options.policy)
-        there = f"on {self.remote.name}: "
-        plan.skipped = [(identity, STATUS_TEXT.get(status, "")) for identity, status in scan.skipped]
-        plan.skipped += [(identity, there + STATUS_TEXT.get(status, "")) for identity, status in self.remote.skipped]
-        planned = Planned(plan, Overlay(self.meta))
-        self._plan_arrivals(planned)
-        departures = self._departures(planned.overlay, planned)
-        fitted = self._fit(planned, departures) or self._bind(planned, departures)
-        if self.options.direction != "to-desktop":
-            planned.buried = forgotten_deletes(planned.overlay, self.remote)
-        if fitted or planned.buried:
-            departures = self._departures(planned.overlay, planned)
-        skipped = planned.skipped
-        self._split(plan, departures, skipped)
-        if self.options.direction == "to-device":
-            both = [departure.item.identity for departure in plan.departures if departure.item.id in skipped]
-            reason = there + "it was changed as well, and changes flow to it only"
-            plan.skipped += [(identity, reason) for identity in both]
-        return planned
-
-    def _plan_arrivals(self, planned: Planned) -> None:
-        """The first half, if there is anything to it."""
-        plan, overlay, remote = planned.plan, planned.overlay, self.remote
-        stale = misses(self.meta, remote)
-        news = stale or not self.meta.knowledge.contains(remote.knowledge)
-        drops_ours = self.options.revert and self.options.direction == "to-desktop"
-        if news or drops_ours or self.meta.implied():  # a cut pass has perhaps left directories that must be revived
-            arrivals = self._arrivals(overlay, stale)
-            changes = named_changes(self.meta, remote, stale) if news else []
-            remote.shown = {change.id: change for change in changes}
-            if changes and self.meta.live():
-                arrivals.former = before_pass(self.meta, changes)
-                hash_alike(changes, arrivals.former, remote.digests)
-            arrivals.plan(changes, plan)
-            planned.skipped, planned.dropped = arrivals.skipped, arrivals.dropped
-            if self.options.direction == "to-device" and not self.options.revert:
-                _keep_out(plan, overlay, planned.skipped)
-            if drops_ours:
-                self._drop_ours(arrivals, plan, overlay)
-        planned.news, planned.tick = news or bool(plan.steps or plan.tail), overlay.tick
-
-    def _fit(self, planned: Planned, departures: list[Departure]) -> bool:
-        """Have names give way that a side cannot hold. True if the plan is another one by that."""
-        if isinstance(self.store, RecordStore) or not (departures or planned.plan.steps or planned.plan.tail):
-            return False
-        from cradle_desktop.sync.constraints import SKIPPED, Fitter
-
-        options, store = self.options, self.store
-        moves = options.direction == "both" and options.policy not in ("skip", "ask")
-        fitter = Fitter(
-            planned.overlay, planned.plan, planned.skipped, Names(store.names, store.name_max, store.path_max),
-            self.remote.names, self.remote.name, store.type, options.collision if moves else SKIPPED,
-            options.impossible if moves else SKIPPED, self._digests,
-            (lambda item: True) if self.holdings is None else self.holdings.wants,
-        )  # fmt: skip
-        changed = fitter.fit(departures)
-        planned.barred = fitter.barred
-        planned.tick = planned.overlay.tick
-        planned.news = planned.news or bool(planned.plan.steps)
-        return changed
-
-    def _bind(self, planned: Planned, departures: list[Departure]) -> bool:
-        """Tie together what belongs together. True if something is left out by that."""
-        store = self.store
-        if not isinstance(store, RecordStore):
-            return False
-        from cradle_desktop.sync.together import bind, too_many
-
-        plan = planned.plan
-        before = len(plan.skipped)
-        bind(plan, planned.overlay, planned.skipped, store.group)
-        for item_id, why in too_many(departures, store.group, self.remote.limits.batch_items).items():
-            planned.barred.add(item_id)
-            item = planned.overlay.get(item_id)
-            plan.skipped.append(("" if item is None else item.identity, f"on {self.remote.name}: {why}"))
-        return len(plan.skipped) > before
-
-    def _digests(self, items: list[Item]) -> dict[bytes, bytes]:
-        """{item id: SHA-256} of contents, wherever they are, as far as they can be read."""
-        theirs = [change for item in items if (change := self.remote.shown.get(item.id)) and not change.dead]
-        found = self.remote.digests(theirs) if theirs else {}
-        for item in items:
-            if item.id not in found:
-                try:
-                    found[item.id] = self.store.digest(item.identity)
-                except StoreError:
-                    continue
-        return found
-
-    def _arrivals(self, overlay: Overlay, stale: bool) -> Arrivals:
-        from cradle_desktop.sync.arrivals import Arrivals  # not where the device has nothing new
-
-        receiver = {"to-device": "device", "to-desktop": "desktop"}.get(self.options.direction, "")
-        arrivals = Arrivals(
-            overlay, self.remote.knowledge, self.options.policy, self.store.holds(1), self._hash_both,
-            self.store.type, self._decisions(), self._find_out, receiver if self.options.revert else "", stale,
-        )  # fmt: skip
-        arrivals.records = isinstance(self.store, RecordStore)
-        return arrivals
-
-    def _drop_ours(self, arrivals: Arrivals, plan: Plan, overlay: Overlay) -> None:
-        """What this desktop changed by itself becomes what the device has: ask for those items again."""
-        ours = self._departures(overlay, arrivals)
-        ids = [one.item.id for one in ours if one.verb or one.item.dead]  # a tombstone: perhaps of what moved away
-        lacking = overlay.knowledge.copy()
-        for i in ids:
-            lacking.forget_item(i)
-        changes = self.remote.changes(lacking) if ids else []
-        self.remote.shown = {change.id: change for change in changes} | self.remote.shown
-        arrivals.drop_ours(plan, [item for i in ids if (item := overlay.get(i)) is not None], changes)
-
-    def _split(self, plan: Plan, departures: list[Departure], skipped: set[bytes]) -> None:
-        """What is sent, and what the device does not take. What we dropped is told to it, and is nothing it can see."""
-        if self.options.direction != "to-desktop":
-            plan.departures = departures
-            return
-        plan.deviations = of_desktop(departures)
-        if self.options.revert:
-            plan.departures = [one for one in departures if not one.verb and one.item.id not in skipped]
-
-    def _departures(self, meta: Metadata, but: Planned | Arrivals) -> list[Departure]:
-        """What the device lacks, told only by name where it is left out."""
-        skipped = but.skipped | but.barred if isinstance(but, Planned) else but.skipped
-        shown = {i: change.values for i, change in self.remote.shown.items() if change.values and not change.ghost}
-        gone = {i for i, change in self.remote.shown.items() if change.dead}
-        remote = self.remote
-        found = Departures(
-            meta, remote.knowledge, remote.forgotten, shown, remote.holds_mode, skipped, gone, self.holdings
-        ).plan()
-        if found and remote.former:
-            name_sources(found, remote.former, self.store.digest)
-        return found
-
-    def _decisions(self) -> dict[bytes, str]:
-        """What the user decided, by item: a decision holds for all units of it."""
-        return {item_id: take for (item_id, _), take in self.options.decisions.items()}
-
-    def _hash_both(self, unsure: list[tuple[Change, Item]]) -> dict[bytes, tuple[bytes, bytes]]:
-        """{item id: (the device's digest, ours)} for contents whose equality hangs on them."""
-        lazy = [change for change, _ in unsure if change.values and is_lazy(change.values[0]) and not change.ghost]
-        theirs = self.remote.digests(lazy) if lazy else {}
-        found: dict[bytes, tuple[bytes, bytes]] = {}
-        for change, local in unsure:
-            try:
-                ours = digest_of(local.values[0]) or self.store.digest(local.identity)
-            except StoreError:
-                continue
-            found[change.id] = (theirs.get(change.id) or digest_of(change.values[0] if change.values else b""), ours)
-        return found
-
-    def _find_out(self, clashes: Clashes) -> dict[bytes, Answer]:
-        """What has to be known about clashing objects."""
-        from cradle_desktop.sync.findout import ask, composed, merged, newest
-
-        store, policy = self.store, self.options.policy
-        answers: dict[bytes, Answer] = {}
-        if isinstance(store, RecordStore):
-            answers = composed(store, self.remote, clashes)
-        elif policy == "merge" and self.options.ancestors is not None:
-            answers = merged(store, self.remote, self.options.ancestors, clashes)
-        if policy == "newest":
-            for item_id, found in newest(store, self.remote, clashes).items():
-                answers.setdefault(item_id, found).newer = found.newer
-        if policy == "provider" and isinstance(store, Judging):
-            ask(store, self.remote, clashes, answers)
-        return answers
-
-    # -- executing
-
-    def run(
-        self, scan: Scan, conflicts: ConflictStore, observer: Observer, journal: OpenJournal, result: TypeResult
-    ) -> None:
+    def run(self, scan: Scan) -> None:
         """Plan, check and act. Raises MassDelete before anything was done, and what the connection raises.
 
-        `result` says what was done, also where this raises; with the observer's wish it ends early, or raises
-        Cancelled.
+        With the observer's wish it ends early, or raises Cancelled.
         """
-        planned = self.make_plan(scan)
+        observer = self.observer
+        planned = self.planner.plan(scan)
         plan = planned.plan
         check_deletes("desktop", plan.to_desktop(), self.meta.live(), self.options.max_delete)
         check_deletes(self.remote.name, plan.to_device(), self.remote.objects, self.options.max_delete)
         safe_point(observer)
         self.remote.connection.on_wait = lambda: stop_now(observer)  # from here on what is in hand is finished
-        self._note_left_out(plan, result)
+        self._note_left_out(plan)
         if planned.news and scan.held:
             self.meta.commit()  # before anything is built on it
             scan.held = False
-        opened = cache(journal)
         if planned.news:
-            self._arrive(planned, conflicts, observer, result, opened)
-        unsent = self._depart(planned, scan.held, observer, result, opened)
+            self._arrive(planned)
+        unsent = self._depart(planned, scan.held)
         if scan.held:
             self.meta.commit()
         tell_fitted(plan, planned.skipped, observer)
         self._remember(plan, planned.skipped | unsent)
-        result.deviations, result.absent, result.left = len(plan.deviations), len(plan.absent), plan.leaving(unsent)
-        if self.holdings is not None and self.options.direction != "to-desktop" and not observer.cancelled:
-            sent = {departure.item.id for departure in plan.departures}
-            result.filtered = self.holdings.carried_out(self.meta, unsent, sent)
-        waiting = plan.waiting + self._undone(planned)
-        conflicts.waiting(self.options.partner, self.store.type, self._waiting(waiting, not observer.cancelled))
+        self._note_left_over(planned, unsent)
 
-    def _note_left_out(self, plan: Plan, result: TypeResult) -> None:
+    def _note_left_out(self, plan: Plan) -> None:
         """What the plan leaves alone, on either side."""
+        result = self.result
         result.skipped, result.waiting = list(plan.skipped), len(plan.waiting)
         result.down.skipped = len(self.remote.skipped) + len(plan.waiting)
         result.up.skipped = len(plan.skipped) - len(self.remote.skipped)
 
-    def _depart(
-        self, planned: Planned, held: bool, observer: Observer, result: TypeResult, journal: OpenJournal
-    ) -> set[bytes]:
+    def _arrive(self, planned: Planned) -> None:
+        """Execute the first half, and plan the second anew where the first has changed what there is to send."""
+        from cradle_desktop.sync.arrive import Arriving  # not where the device has nothing new
+
+        plan, overlay = planned.plan, planned.overlay
+        forgotten = self.remote.forgotten if misses(self.meta, self.remote) else None
+        self.meta.tick = planned.tick
+        if planned.dropped:
+            forget(self.meta, planned.dropped)
+            self.meta.commit()
+        acted = {step.new.id for step in plan.steps + plan.tail} | {item.id for item in planned.buried}
+        for item_id, item in overlay.changed.items():
+            if item is not None and item_id not in acted:
+                self.meta.put(item)
+        decided = {item_id: take for item_id, take in self.options.decided().items() if take != "both"}
+        decided.update((i, "desktop") for i in plan.dropped())
+        arriving = Arriving(
+            self.store, self.meta, self.remote, self.conflicts, plan, self.remote.knowledge, planned.skipped,
+            self.observer, self.result, decided, self.journal(), forgotten,
+        )  # fmt: skip
+        try:
+            arriving.run()
+        finally:
+            planned.skipped |= arriving.undone
+            self.result.to_desktop = plan.to_desktop(planned.skipped)
+            self.result.down.applied = self.result.to_desktop.total()
+        if (plan.steps or plan.tail) and not self.observer.cancelled:
+            self.planner.plan_departures(planned)
+
+    def _depart(self, planned: Planned, held: bool) -> set[bytes]:
         """Execute the second half. Returns the ids of what the device did not get."""
-        plan = planned.plan
+        plan, observer, result = planned.plan, self.observer, self.result
         if observer.cancelled:
             return {departure.item.id for departure in plan.departures}
         if planned.buried:
             keep_deletes(self.meta, planned.buried, planned.overlay.tick)
-            plan.departures = self._departures(self.meta, planned)
+            self.planner.plan_departures(planned)
         one_way = self.options.direction == "to-desktop"
         if not plan.departures and (one_way or not lacks(self.meta, self.remote)):
             return set()
         from cradle_desktop.sync.depart import Departing
 
-        salvage = self._salvage(plan, journal, observer, result)
+        salvage = self._salvage(plan)
         departing = Departing(
-            self.store,
-            self.meta,
-            self.remote,
-            plan.departures,
-            planned.skipped | planned.barred,
-            held,
-            observer,
-            result,
-        )
+            self.store, self.meta, self.remote, plan.departures, planned.skipped | planned.barred, held,
+            observer, result,
+        )  # fmt: skip
         over = False
         try:
             if not observer.cancelled:
@@ -322,17 +127,17 @@ class Job:
                 salvage.end(departing.undone if over else departing.undone - departing.begun)
         return departing.undone
 
-    def _salvage(self, plan: Plan, journal: OpenJournal, observer: Observer, result: TypeResult) -> Salvage | None:
+    def _salvage(self, plan: Plan) -> Salvage | None:
         """Have kept what goes for ever with this pass. None: nothing does, or there is nowhere to keep it."""
         if not any(one.displaces() for one in plan.departures):
             return None
-        opened = journal()
+        opened = self.journal()
         if opened is None:
             return None
         from cradle_desktop.sync.salvage import Salvage
 
         salvage = Salvage(opened, self.remote, self.options.undo_fetch)
-        salvage.run(plan, observer, result)
+        salvage.run(plan, self.observer, self.result)
         return salvage
 
     def _remember(self, plan: Plan, but: set[bytes]) -> None:
@@ -350,42 +155,22 @@ class Job:
             synced |= {departure.item.id for departure in plan.departures}
         ancestors.learn(self.store, common(self.meta, self.remote, synced - but, ancestors.empty()))
 
+    def _note_left_over(self, planned: Planned, unsent: set[bytes]) -> None:
+        """What differs or waits when all is done. unsent: ids of what the device did not get."""
+        plan, result, observer = planned.plan, self.result, self.observer
+        result.deviations, result.absent, result.left = len(plan.deviations), len(plan.absent), plan.leaving(unsent)
+        holdings = self.planner.holdings
+        if holdings is not None and self.options.direction != "to-desktop" and not observer.cancelled:
+            sent = {departure.item.id for departure in plan.departures}
+            result.filtered = holdings.carried_out(self.meta, unsent, sent)
+        waiting = self._waiting(plan.waiting + self._undone(planned), not observer.cancelled)
+        self.conflicts.waiting(self.options.partner, self.store.type, waiting)
+
     def _undone(self, planned: Planned) -> list[Lost]:
         """Conflicts that the user has decided and that could not be settled this time: the decision stands."""
         steps = [step for step in planned.plan.steps + planned.plan.tail if step.new.id in planned.skipped]
-        decided = self._decisions()
+        decided = self.options.decided()
         return [lost for step in steps for lost in step.lost if lost.item_id in decided]
-
-    def _arrive(
-        self, planned: Planned, conflicts: ConflictStore, observer: Observer, result: TypeResult, journal: OpenJournal
-    ) -> None:
-        """Execute the first half, and plan the second anew where the first has changed what there is to send."""
-        from cradle_desktop.sync.arrive import Arriving  # not where the device has nothing new
-
-        plan, overlay = planned.plan, planned.overlay
-        forgotten = self.remote.forgotten if misses(self.meta, self.remote) else None
-        self.meta.tick = planned.tick
-        if planned.dropped:
-            forget(self.meta, planned.dropped)
-            self.meta.commit()
-        acted = {step.new.id for step in plan.steps + plan.tail} | {item.id for item in planned.buried}
-        for item_id, item in overlay.changed.items():
-            if item is not None and item_id not in acted:
-                self.meta.put(item)
-        decided = {item_id: take for item_id, take in self._decisions().items() if take != "both"}
-        decided.update((i, "desktop") for i in plan.dropped())
-        arriving = Arriving(
-            self.store, self.meta, self.remote, conflicts, plan, self.remote.knowledge, planned.skipped, observer,
-            result, decided, journal(), forgotten,
-        )  # fmt: skip
-        try:
-            arriving.run()
-        finally:
-            planned.skipped |= arriving.undone
-            result.to_desktop = plan.to_desktop(planned.skipped)
-            result.down.applied = result.to_desktop.total()
-        if (plan.steps or plan.tail) and not observer.cancelled:
-            self._split(plan, self._departures(self.meta, planned), planned.skipped)
 
     def _waiting(self, lost: list[Lost], asks: bool) -> list[Loser]:
         """Conflicts that were left as they are on both sides, for the list. asks: is the device there to be asked?"""
@@ -409,21 +194,3 @@ def tell_fitted(plan: Plan, skipped: set[bytes], observer: Observer) -> None:
         observer.note(one.sentence())
     if len(done) > FITTED_TOLD:
         observer.note(f"{len(done) - FITTED_TOLD} more names gave way for the same reason")
-
-
-def _keep_out(plan: Plan, overlay: Overlay, skipped: set[bytes]) -> None:
-    """Changes flow to the device only: of what it has, take what nobody sees (equal contents get equal versions)."""
-    shown = [step for step in plan.steps if any(_seen(one) for one in [step, *step.group])] + plan.tail
-    plan.deviations = of_device(shown, plan)
-    for step in shown:
-        skipped.add(step.new.id)
-        overlay.changed.pop(step.new.id, None)
-    out = {id(step) for step in shown}
-    plan.steps = [step for step in plan.steps if id(step) not in out]
-    plan.tail = []
-
-
-def _seen(step: Step) -> bool:
-    """Does a user see this step, or what it displaces? What moved away has no verb of its own, and yet goes."""
-    old = step.old
-    return bool(step.verb or step.lost) or (step.new.dead and old is not None and not old.dead)

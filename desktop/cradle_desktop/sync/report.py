@@ -69,6 +69,10 @@ class SyncOptions:
         self.undo_fetch = UNDO_FETCH
         self.apart: Callable[[bytes], None] = lambda store_id: None
 
+    def decided(self) -> dict[bytes, str]:
+        """What the user decided, by item: a decision holds for all units of it."""
+        return {item_id: take for (item_id, _), take in self.decisions.items()}
+
 
 class Counts:
     """Objects that were (or would be) touched on one side."""
