@@ -367,8 +367,10 @@ class Planner:
         if end not in target.items or not known:
             return None  # it is left out of this pass
         side = target.knowledge[path] if alive is local else self.made[path]
-        # What was not made out of the moved object does not replace it.
-        return self._carry(path, alive, move, end, side if alive.created == grave.created else {})
+        own = (self.base if alive is local else self.snapshot).get(end)
+        both = own is not None and not own.dead and own.created != created and own.values[0] == move.base[0][1]
+        # What was not made out of the moved object does not replace it, nor what was made beside a copy of it.
+        return self._carry(path, alive, move, end, side if alive.created == grave.created and not both else {})
 
     def _chase(self, path: str, move: Move) -> tuple[str, Version, bool]:
         """To the end of a chain of moves: (path, creation version, did it run in a circle)."""

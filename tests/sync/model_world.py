@@ -100,6 +100,7 @@ class ModelWorld:
         if edit.what == "forget":
             return self._forget(replica)
         if isinstance(edit.value, Filter):
+            replica.restart()  # who is told of a filter opens its metadata first
             replica.filter, replica.generation = edit.value, replica.generation + 1
             return True
         acts: dict[str, Callable[[Replica, str, str | int], bool]] = {

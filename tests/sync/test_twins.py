@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.model import ModelFailure
+from sync.model import Filter, ModelFailure
 from sync.model_pass import Faults
 from sync.model_world import Edit, ModelWorld, Sync, name_everything
 from sync.steps import ALL, FILTERED, Generator, Script, shrink
@@ -70,6 +70,27 @@ FOUND = {
         (
             Edit("write", "R1", "c", "content 0101"), Sync("D1", "R1"), Edit("write", "D1", "c", "content 0001"),
             Edit("rm", "R1", "c"), Edit("forget", "R1"), Sync("D1", "R1", "skip"),
+        ),
+    ),
+    "an edit that follows a move does not replace what its user kept under that very name": Script(
+        ("D1", "D2"), ("R1",),
+        (
+            Edit("write", "R1", "d/a", "content 0108"), Sync("D1", "R1"), Sync("D2", "R1"),
+            Edit("mv", "D2", "d/a", "d/b"), Edit("write", "D2", "d/a", "content 0116"), Edit("mv", "D1", "d/a", "d/b"),
+        ),
+    ),
+    "nor does a device's": Script(
+        ("D1",), ("R1",),
+        (
+            Edit("write", "R1", "d/a", "content 0108"), Sync("D1", "R1"),
+            Edit("mv", "R1", "d/a", "d/b"), Edit("write", "R1", "d/a", "content 0116"), Edit("mv", "D1", "d/a", "d/b"),
+        ),
+    ),
+    "who is told of a filter adopts what became visible before its user goes on": Script(
+        ("D1",), ("R2", "R3"),
+        (
+            Edit("write", "R2", "e/a", "content 0101"), Sync("D1", "R2"), Sync("D1", "R3", down=Faults(kill=(0, 2))),
+            Edit("filter", "R3", "", Filter((), 13)), Edit("write", "R3", "e/a", "content 0115 long"),
         ),
     ),
 }  # fmt: skip

@@ -72,7 +72,7 @@ class Arrivals:
         missing = self._missing(by_id) if self.full else []
         forget(self.meta, self.dropped)
         judged = self._judged(changes)
-        resolver.answers = self._answers(judged)
+        resolver.answers, resolver.theirs = self._answers(judged), by_id
         for change, verdict, item in judged:
             while missing and missing[0].id < change.id:
                 self._bury(plan, missing.pop(0), resolver)

@@ -25,7 +25,7 @@ from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.rules import arrived
-from cradle_protocol.sync.values import DIRECTORY, EQUAL, UNKNOWN, compare, digest_of, file_value, is_file
+from cradle_protocol.sync.values import DIFFERENT, DIRECTORY, EQUAL, UNKNOWN, compare, digest_of, file_value, is_file
 from cradle_protocol.sync.version import greater, is_desktop, knows, knows_all
 
 TYPE_CHECKING = False
@@ -87,12 +87,14 @@ class Resolver:
     """Resolves clashes of one pass from a device to this desktop.
 
     meta: what this desktop holds, with the pass so far; made: the device's made-with knowledge, in our keys;
-    decisions: what the user chose for conflicts that waited; answers: what was found out about clashes.
+    decisions: what the user chose for conflicts that waited; answers: what was found out about clashes; theirs: all
+    changes of the pass by id.
     """
 
     def __init__(self, meta: Overlay, made: Knowledge, policy: Policy, type: str, decisions: dict[bytes, str]) -> None:
         self.meta, self.made, self.policy, self.type, self.decisions = meta, made, policy, type, decisions
         self.answers: dict[bytes, Answer] = {}
+        self.theirs: dict[bytes, Change] = {}
 
     def _choice(self, item_id: bytes) -> str:
         """What the user decided for this very item, else the provider if it is asked, else what holds for all."""
@@ -338,7 +340,18 @@ class Resolver:
             return self._plain_revival(alive, deleter)
         if target is None or target.phantom() or not known:
             return Outcome(waits=True)
-        return self._carry(alive, link, target, editor, created == alive.created)
+        same = created == alive.created and not self._kept_copy(target, target_created, link, editor)
+        return self._carry(alive, link, target, editor, same)
+
+    def _kept_copy(self, target: Item, created: Version, link: Link, editor: str) -> bool:
+        """Did the editor keep what was there before under the name that the mover chose, by its own hand?"""
+        own = self.meta.base.get(target.id) if editor == "desktop" else self.theirs.get(target.id)
+        if own is None or own.dead or not own.values or own.created == created:
+            return False
+        tick, key = target.versions[0]
+        clashed = key == 0 and tick > self.meta.base.tick
+        # What is of one size and did not clash when it met the mover's was found to be equal there.
+        return not clashed and compare(own.values[0], link.base[0][1]) != DIFFERENT
 
     def _plain_revival(self, alive: Item, deleter: str) -> Outcome:
         """The end of the chain is gone for good (or runs in a circle): the old path lives again."""
@@ -367,7 +380,8 @@ class Resolver:
     def _carry(self, alive: Item, link: Link, target: Item, editor: str, same: bool) -> Outcome:
         """Bring the edit of the old path to the end of the move; target and old tombstone get fresh stamps.
 
-        same: is the edit one of the object that was moved? Another one that had its name does not replace it.
+        same: is the edit one of the object that was moved? Another one that had its name does not replace it, nor
+        one that was made beside a copy of it.
         """
         new, version, outcome = target.copy(), self.meta.next_version(), Outcome()
         if target.dead:
