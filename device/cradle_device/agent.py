@@ -129,7 +129,7 @@ class Agent:
         """Serve a link that is connected; `errors` is what it raises when it ends. It is closed at its session's end.
 
         On a stream that is one too many the session is refused; where there is no room even for that, the link is
-        closed at once. A serial line on which nobody speaks takes no place.
+        closed at once. A serial line on which nobody speaks takes no place. What `listen` brings waits for a place.
         """
         service: Service
         if link.reliable:
@@ -140,12 +140,15 @@ class Agent:
             from cradle_device.line import LineService
 
             service = LineService(self, link, errors)
-        self._services = [one for one in self._services if not one.closed]
-        if len([one for one in self._services if one.talk is not None]) >= self.sessions + _HALLWAY:
+        if self._full():
             service.close("too many connections")
         else:
             self._services.append(service)
         return service
+
+    def _full(self) -> bool:
+        self._services = [one for one in self._services if not one.closed]
+        return len([one for one in self._services if one.talk is not None]) >= self.sessions + _HALLWAY
 
     def listen(self, listener: "Listener", errors: "Any" = OSError) -> None:
         """Take links from a listener whenever `poll` is called."""
@@ -154,7 +157,8 @@ class Agent:
     def poll(self) -> bool:
         """Do a little of what there is to do, some operations on flash at most, and never wait. True: there is more."""
         for listener, errors in self._listeners:
-            link = listener.accept(0)
+            # Who comes while all places are taken waits outside: the last session may be at its end, unseen as yet.
+            link = None if self._full() else listener.accept(0)
             if link is not None:
                 self.attach(link, errors)
         for stream in self.streams.values():

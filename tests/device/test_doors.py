@@ -1,9 +1,12 @@
 """Who keeps a place at the agent and for how long, and who has none any more. CPython only, like `test_pairing`."""
 
+import socket
+
 import pytest
 
 from cradle_device import agent as agents
 from cradle_device import system
+from cradle_device.links.tcp import TcpListener
 from cradle_device.pairing import Code
 from cradle_device.partnership import Partnerships
 from cradle_protocol.errors import NO_STORE, NOT_ALLOWED, NOT_PAIRED
@@ -53,6 +56,36 @@ def test_strangers_who_dribble_do_not_keep_their_places(clock: "list[int]") -> N
         pass
     assert all(service.closed for _, service in strangers)
     Hand(agent)
+    agent.close()
+
+
+def test_who_comes_as_the_last_one_goes_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent hears of both in one turn. Before that nobody is sent away: he would take it for no agent."""
+    monkeypatch.setattr(agents, "_HALLWAY", 0)  # as on a board
+    agent = make_agent("next", LittleStore(), sessions=1)
+    listener = TcpListener("127.0.0.1", 0)
+    agent.listen(listener)
+    where = listener._socket.getsockname()
+    hello = b"".join([bytes(part) for part in DesktopSession(DESKTOP, b"n" * 16, 4096).data_to_send()])
+
+    def polled() -> None:
+        for _ in range(20):
+            agent.poll()
+
+    with socket.create_connection(where, 5) as first:
+        first.sendall(hello)
+        polled()
+        assert first.recv(4096)
+        with socket.create_connection(where, 5) as second:
+            second.sendall(hello)
+            polled()
+            second.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                second.recv(4096)
+            first.close()
+            polled()
+            assert second.recv(4096)
+    listener.close()
     agent.close()
 
 
