@@ -38,6 +38,9 @@ GOODBYE = 1.0
 SILENCE = 20.0
 # A device hangs up on a desktop that says nothing for a quarter of an hour; this often, in seconds, it hears of us.
 ALIVE = 60.0
+# A device that works says so twice a minute; one that says nothing at all for so many seconds hangs. Long enough for a
+# card that writes out what it has collected.
+PATIENCE = 300.0
 # Seconds between two looks, while nothing comes, whether somebody wants the waiting to end.
 WAKE = 0.25
 
@@ -69,6 +72,7 @@ class Connection:
         self.on_silence: Callable[[float], None] = lambda seconds: None
         self.on_wait: Callable[[], None] = unmoved
         self._said = time.monotonic()  # when the device last heard from us
+        self._stirred, self._moved = self._said, (0, 0)  # since when nothing has moved: bytes in, and out
         self._kept: dict[int, deque[Reply | RequestFailed]] = {}
         self._kept_bytes = 0
         self._unwanted: set[int] = set()
@@ -96,6 +100,7 @@ class Connection:
 
         Returns when at most HIGH_WATER bytes wait to go out: buffers handed over before those may be used again.
         """
+        self._stirred = time.monotonic()
         try:
             while request is None and self._session.free_requests() <= 0:
                 self._wait()
@@ -185,6 +190,18 @@ class Connection:
         """Wait until something moves, but not for long."""
         if not self._move(WAKE):
             self.on_wait()
+        self._check_alive(time.monotonic())
+
+    def _check_alive(self, now: float) -> None:
+        """Raise LinkGone if a device hangs whose link is there. What goes out by itself, a PING, is no sign of life."""
+        moved = self.bytes_received, self.bytes_sent if self._pump.waiting() else 0
+        if moved != self._moved:
+            self._moved, self._stirred = moved, now
+        elif now - self._stirred >= PATIENCE:
+            raise LinkGone(
+                f"the device has said nothing for {PATIENCE:.0f} s, though its link is there: it hangs; restart it, "
+                "then run the command again"
+            )
 
     def _drain(self) -> None:
         while (event := next_event(self._pump)) is not None:
@@ -192,7 +209,7 @@ class Connection:
 
     def _take(self, request: int) -> "Reply":
         """The next part of a reply: kept, or straight from the session without a copy."""
-        begun = time.monotonic()
+        begun = self._stirred = time.monotonic()
         due = begun + SILENCE
         while True:
             kept = self._kept.get(request)
@@ -204,6 +221,7 @@ class Connection:
                     self.on_wait()
                 now = time.monotonic()
                 self.keep_alive(now)
+                self._check_alive(now)
                 if now >= due:
                     due += SILENCE
                     self.on_silence(now - begun)

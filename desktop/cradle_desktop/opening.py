@@ -35,6 +35,8 @@ MAX_MESSAGE = 1 << 20
 # On a serial line messages are short, both ways: what a cut in the middle of one loses is sent again. 0.7 s at 115200
 # baud, and less than two thousandths for headers.
 LINE_MESSAGE = 8192
+# Why there is no hello where a connection was taken: a board serves one desktop at a time.
+SILENT = "something took the connection and says nothing: perhaps it is busy with another desktop"
 NONCE = 16  # random bytes, new in each session
 
 
@@ -173,7 +175,7 @@ class Greeting:
         except (LinkGone, DeviceError) as error:
             raise NoDevice(f"what answers at {self.address} is no cradle agent; check the address") from error
         if event is None:
-            raise no_answer(self.address)
+            raise no_answer(self.address, SILENT if self.pump.link.reliable else "silence")
         if event[0] != GREETED:
             raise refused(event[1], event[2], "the device", self.address)
         self.peer = event[1]
@@ -221,7 +223,7 @@ class Greeting:
             self.pump.link.close()
 
 
-def no_answer(address: str, why: str = "silence") -> NoDevice:
+def no_answer(address: str, why: str) -> NoDevice:
     """Something is there, but no agent speaks."""
     return NoDevice(f"no agent answers at {address} ({why}); start it there ('cradle agent run', main.py on a board)")
 

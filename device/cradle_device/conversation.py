@@ -85,6 +85,10 @@ class Conversation:
         """Is the session at its end? What it still has to say may be written, then the link closes."""
         return self.session.state == CLOSED or bool(self.reason and self._steps is None)
 
+    def at_work(self) -> bool:
+        """Is a handler at work, or does one wait for another session? What arrives meanwhile nobody reads."""
+        return self._steps is not None and self.is_open()
+
     def step(self) -> int:
         """One bounded piece of work, to be called when all output is written. -1: nothing to do, WORK, or FLASH."""
         try:

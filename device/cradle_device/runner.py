@@ -43,6 +43,8 @@ WAIT_MS = 50
 _HANDSHAKE_MS = 30000
 # Nor does a desktop that vanished without a word; one that works long at its own end asks for a sign of life.
 _IDLE_MS = 900000
+# A desktop that waits for an answer hears that often that we are at work on it.
+_SIGN_MS = 30000
 
 
 class Service:
@@ -54,14 +56,21 @@ class Service:
         self.closed = False
         self.reason = ""
         self._out: list[Bytes] = []
-        self._begun = self._heard = system.now_ms()
+        self._begun = self._heard = self._signed = system.now_ms()
 
     def poll(self) -> bool:
         """A bounded piece of work. True: there may be more to do at once."""
         if self.closed:
             return False
+        now = system.now_ms()
+        talk = self.talk
+        if talk is None or not talk.at_work():
+            self._signed = now
+        elif ticks_diff(now, self._signed) >= _SIGN_MS:
+            self._signed = now
+            talk.session.alive()
         try:
-            return self._poll(system.now_ms())
+            return self._poll(now)
         except self._errors as error:
             self.close(str(error) or "the link ended")
             return False

@@ -153,6 +153,37 @@ def test_a_device_that_works_in_silence(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(heard) == 2 and 0.2 <= heard[0] < 0.4
 
 
+def test_a_device_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers no request and no PING, and its link is there; one that says that it is at work is waited for."""
+
+    def hangs(device: TinyDevice, event: tuple[Any, ...]) -> bool:
+        if event[0] == e.REQUEST and event[1] == c.HASH:
+            for _ in range(10):
+                time.sleep(0.1)
+                device.session.alive()
+                device.flush()
+        while event[0] == e.REQUEST and event[1] == c.APPLY and not device.stopped:
+            time.sleep(0.05)
+        return False
+
+    monkeypatch.setattr(connection_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(connection_module, "ALIVE", 0.1)
+    with connected(special=hangs) as (connection, device):
+        assert connection.call(c.HASH, b"worked") == b"worked"
+        for last in (False, True):  # while it takes no more, and while it owes an answer
+            with pytest.raises(LinkGone, match="has said nothing for 0 s, though its link is there") as gone:
+                connection.call(c.APPLY) if last else upload(connection)
+            assert gone.value.exit_code == 7
+        device.stopped = True
+
+
+def upload(connection: Connection) -> None:
+    """Parts of one request, up to what memory would hold a hundred times."""
+    number = None
+    for _ in range(1000):
+        number = connection.start(c.APPLY, bytes(700_000), True, number)
+
+
 def test_a_device_that_goes_is_link_lost() -> None:
     def leaves(device: TinyDevice, event: tuple[Any, ...]) -> bool:
         if event[0] == e.REQUEST:
@@ -195,7 +226,7 @@ def test_another_device_at_the_address_learns_nothing() -> None:
 def test_silence_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "HELLO", 0.3)
     listener = listen("tcp://127.0.0.1:0?plain=1")
-    with listener, pytest.raises(NoDevice, match="no agent answers"):
+    with listener, pytest.raises(NoDevice, match=r"no agent answers .* perhaps it is busy with another"):
         connect(listener.address, KEY, DESKTOP)
 
 

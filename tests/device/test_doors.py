@@ -6,6 +6,7 @@ import pytest
 
 from cradle_device import agent as agents
 from cradle_device import system
+from cradle_device.conversation import WORK
 from cradle_device.links.tcp import TcpListener
 from cradle_device.pairing import Code
 from cradle_device.partnership import Partnerships
@@ -108,6 +109,31 @@ def test_a_desktop_that_vanished_from_the_line_gives_way(clock: "list[int]") -> 
         wire.to_desktop = b""
     assert not agent._services[0].closed  # the line stays, for the next desktop
     assert Hand(agent).events[-1][0] == events.READY
+    agent.close()
+
+
+def test_a_desktop_hears_that_its_request_is_worked_on(clock: "list[int]") -> None:
+    """Nobody reads its PING meanwhile."""
+
+    def works(talk, request, body, more):  # type: ignore[no-untyped-def]
+        for _ in range(100):
+            yield WORK
+            clock[0] += 1000
+        talk.session.reply(request, c.HASH_REPLY)
+
+    agent = make_agent("works", LittleStore(), sessions=1)
+    hand = Hand(agent)
+    agent.handlers[c.HASH] = works
+    hand.session.request(c.HASH, b"")
+    heard = []
+    for _ in range(110):
+        for piece in hand.session.data_to_send():
+            hand.pipe.to_device += bytes(piece)
+        hand.service.poll()
+        while hand.pipe.to_desktop:
+            heard.append(hand.pipe.to_desktop[3])
+            hand.pipe.to_desktop = hand.pipe.to_desktop[6 + int.from_bytes(hand.pipe.to_desktop[:3], "big") :]
+    assert heard == [c.PONG] * 3 + [c.HASH_REPLY]
     agent.close()
 
 

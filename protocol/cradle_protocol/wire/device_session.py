@@ -197,6 +197,10 @@ class DeviceSession(Session):
         self._send(c.ERROR, request, error_body(status, text))
         self._answered(request)
 
+    def alive(self) -> None:
+        """Say that we are at work: an answer to no PING, which is taken silently."""
+        self._send(c.PONG, c.NO_REQUEST, b"")
+
     def _answered(self, request: int) -> None:
         self._open.pop(request, None)
         if request in self._parts:
