@@ -4,64 +4,41 @@ It owns the state of one CRADLE_HOME and opens everything else for as long as on
 `UserError` and nothing else by intent.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from functools import cached_property, partial
 
-from cradle_desktop.apart import check_apart, check_free, check_no_state
+from cradle_desktop.apart import check_free, check_no_state
 from cradle_desktop.boundary import sentences
-from cradle_desktop.config import default_store, home, nested, open_state, store_location
+from cradle_desktop.config import default_store, home, nested, store_location
 from cradle_desktop.connection import Connection
-from cradle_desktop.errors import MassDelete, NoDevice, Usage, UserError
-from cradle_desktop.lock import replica_lock
-from cradle_desktop.metadata.sqlite import SqliteStore
+from cradle_desktop.errors import NoDevice, Usage, UserError
+from cradle_desktop.open_type import OpenType, open_all
 from cradle_desktop.opening import Ears, connect, is_stick, whereabouts
-from cradle_desktop.partnership.identity import own_identity
-from cradle_desktop.partnership.registry import EnabledType, Partnership, Registry
+from cradle_desktop.partner_sync import PartnerSync, Report, check_revert, preview
+from cradle_desktop.partnership.registry import EnabledType, Partnership
 from cradle_desktop.providers.registry import UnknownType, create_store, open_store
-from cradle_desktop.settings import Settings, load
-from cradle_desktop.streams.opened import DIRECTION, POLICY, OpenStream, StreamState, create, default_place, is_stream
-from cradle_protocol.provider.store import ObjectStore
-from cradle_protocol.sync.metadata import Metadata
+from cradle_desktop.state import State
+from cradle_desktop.streams.opened import DIRECTION, POLICY, StreamState, create, default_place, is_stream
 from cradle_protocol.wire import constants as c
-from cradle_protocol.wire.session import Identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_desktop.conflict.contents import Contents
     from cradle_desktop.conflict.show import Shown
     from cradle_desktop.conflict.store import Conflict, ConflictStore
     from cradle_desktop.pairing import Pairing
     from cradle_desktop.sync.filter import Filter
     from cradle_desktop.sync.plan import Plan
-    from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult
+    from cradle_desktop.sync.report import Observer
     from cradle_desktop.undo.back import Outcome as Undone
-    from cradle_desktop.undo.journal import Journal
     from cradle_hardware.link import LinkInfo
+
+__all__ = ["NOTHING_PAIRED", "Report", "ServiceManager", "elsewhere"]
+
 # The largest number that the state database can hold.
 MOST_CONFLICTS = 2**63 - 1
 
 NOTHING_PAIRED = "nothing is paired yet; pair a device with 'cradle pair ADDRESS'"
-
-
-class Report:
-    """What a sync with one partner did.
-
-    types      one result for each object type that it came to, in their order
-    started    Unix seconds; seconds: how long it took
-    cancelled  its end was asked for before it was through
-    """
-
-    def __init__(self, partner: str, types: "list[TypeResult]", waiting: int, seconds: float) -> None:
-        self.partner, self.types, self.conflicts_waiting, self.seconds = partner, types, waiting, seconds
-        self.started, self.cancelled = time.time() - seconds, False
-
-
-class OpenType:
-    """An enabled type, locked and open. replaced: it is another store than the one that was synced before."""
-
-    def __init__(self, enabled: EnabledType, store: ObjectStore, meta: Metadata, replaced: bool) -> None:
-        self.enabled, self.store, self.meta, self.replaced = enabled, store, meta, replaced
 
 
 class ServiceManager:
@@ -70,31 +47,21 @@ class ServiceManager:
     def __init__(self, ears: "Ears | None" = None) -> None:
         self.ears = ears or Ears()
         with sentences():
-            self._database = open_state()
-            me = own_identity(self._database)
-        self.identity = Identity(me.id, me.name)
-        self.registry = Registry(self._database)
-        self.metadata = SqliteStore(self._database)
+            self._state = State()
+        self.identity, self.registry = self._state.identity, self._state.registry
         self._running: Observer | None = None
 
     def __enter__(self) -> "ServiceManager":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._database.close()
-
-    @cached_property
-    def settings(self) -> Settings:
-        """What the user has set, read once. Raises StateError."""
-        return load()
+        self._state.close()
 
     @property
     def conflicts(self) -> "ConflictStore":
-        """The conflicts of this home, imported when somebody looks."""
-        from cradle_desktop.conflict.store import ConflictStore
-
+        """The conflicts of this home."""
         with sentences():
-            return ConflictStore(self._database, bound=self.settings.conflicts)
+            return self._state.conflicts()
 
     # -- partners
 
@@ -224,7 +191,7 @@ class ServiceManager:
                 f"{type_name} are not enabled with {partner.name}; run 'cradle enable {partner.name} {type_name}'"
             )
         with ExitStack() as stack:
-            one = self._open_type(stack, enabled, look=True)
+            one = OpenType(stack, self._state, partner.name, enabled, look=True)
             found = [one.meta.get(item_id(type_name, path)) for path in paths]
         for path, item in zip(paths, found, strict=True):
             if item is None or item.dead:
@@ -240,7 +207,7 @@ class ServiceManager:
 
         location = store_location(store if store is not None else _default_store(name, type_name))
         with sentences():
-            return bool(store_id_in(location)) and self.metadata.replica(location, type_name) is None
+            return bool(store_id_in(location)) and self._state.metadata.replica(location, type_name) is None
 
     def disable(self, name: str, type_name: str) -> None:
         """Stop syncing a type; nothing is deleted."""
@@ -253,13 +220,13 @@ class ServiceManager:
     def objects(self, enabled: EnabledType) -> int:
         """Living objects at the last sync."""
         with sentences():
-            info = self.metadata.replica(enabled.location, enabled.type)
+            info = self._state.metadata.replica(enabled.location, enabled.type)
         return 0 if info is None else info.objects
 
     def stream(self, partner: Partnership, enabled: EnabledType) -> "StreamState | None":
         """How a stream stands; None for a type of objects."""
         with sentences():
-            return StreamState(self._database, partner, enabled) if is_stream(enabled.type) else None
+            return StreamState(self._state.database, partner, enabled) if is_stream(enabled.type) else None
 
     # -- conflicts
 
@@ -287,7 +254,7 @@ class ServiceManager:
 
         conflict = self.conflict(number)
         with ExitStack() as stack:
-            one = self._open_type(stack, self.enabled(conflict))
+            one = OpenType(stack, self._state, conflict.partner, self.enabled(conflict))
             with sentences(one.enabled.location):
                 try:
                     return resolve(self.conflicts, number, take, one.store)
@@ -328,62 +295,10 @@ class ServiceManager:
         observer  hears how it goes on: see `Observer` and `Progress`
         revert    where changes flow one way, drop what the receiving side changed by itself
         """
-        from cradle_desktop.metadata.horizon import Horizons
-        from cradle_desktop.sync.engine import synchronize
-        from cradle_desktop.sync.report import MassDelete as Guard
-
-        begun, conflicts = time.monotonic(), self.conflicts
-        results: list[TypeResult] = []
-        journals: list[Journal] = []
-        _check_revert(partner, revert)
-        with self._open(partner) as types, self.connect(partner) as connection, self._under(observer):
-            connection.on_silence = lambda seconds: observer.note(
-                f"{partner.name} has been at work for {seconds:.0f} s"
-            )
-            for one in types:
-                if observer.cancelled:
-                    break
-                if isinstance(one, OpenStream):
-                    with sentences(one.enabled.location):
-                        results.append(one.sync(connection, observer))
-                    continue
-                options = self._options(partner, one, max_delete, revert)
-                if one.replaced:
-                    observer.note(
-                        f"{one.enabled.location} is another store than the one that was synced before (a disk in its "
-                        "place, or a copy from elsewhere): it is compared in full, as at a first sync"
-                    )
-                with sentences(one.enabled.location):
-                    try:
-                        keep = partial(self._journal, partner.name, one, journals)
-                        results.append(synchronize(connection, one.store, one.meta, conflicts, options, observer, keep))
-                        if not results[-1].cancelled:
-                            Horizons(self._database).clean(one.meta, int(time.time()), self.settings.delete_age)
-                    except Guard as error:
-                        raise MassDelete(str(error)) from error
-        with sentences():
-            if not observer.cancelled:
-                self.registry.synced(partner.name)
-            for one, result in zip(types, results, strict=False):
-                found = result.deviations, result.met
-                if (one.enabled.deviations, one.enabled.met) != found and not result.cancelled:
-                    self.registry.found(partner.name, one.enabled.type, *found)
-                self._note_filter(partner.name, one.enabled, result)
-            waiting = conflicts.count(partner.name)
-        for gone in conflicts.dropped:
-            observer.note(f"the kept version of {gone.identity} (conflict {gone.number}) was dropped: no room was left")
-        for journal in journals:
-            _tell(journal, observer)
-        report = Report(partner.name, results, waiting, time.monotonic() - begun)
-        report.cancelled = observer.cancelled > 0
-        return report
-
-    def _note_filter(self, partner: str, was: EnabledType, result: "TypeResult") -> None:
-        """What was found of the filter there, where that is news."""
-        held, named = (result.held, result.named) if result.named >= 0 else (was.held, was.named)
-        now = result.filter, result.filtered or was.filtered, held, named
-        if now != (was.filter, was.filtered, was.held, was.named) and not result.cancelled:
-            self.registry.has_filter(partner, was.type, *now)
+        run = PartnerSync(self._state, partner, max_delete, observer, revert)
+        with open_all(self._state, partner) as types, self.connect(partner) as connection, self._under(observer):
+            run.run(types, connection)
+        return run.report(types)
 
     def cancel(self) -> bool:
         """End the sync that another thread has under way, at its next safe point; called again, at once: see
@@ -403,15 +318,11 @@ class ServiceManager:
         finally:
             self._running = None
 
-    def _journal(self, partner: str, one: OpenType, opened: "list[Journal]") -> "Journal | None":
-        """What is displaced in a store is noted there, if the store can keep it."""
-        from cradle_desktop.undo.journal import Journal
-        from cradle_protocol.provider.keeping import KeepingStore
-
-        if not isinstance(one.store, KeepingStore):
-            return None
-        opened.append(Journal(self._database, one.store, partner, one.enabled.location, self.settings.undo))
-        return opened[-1]
+    def preview(self, partner: Partnership, revert: bool = False) -> "list[tuple[str, Plan]]":
+        """The plan of each enabled type, and nothing else."""
+        check_revert(partner, revert)
+        with open_all(self._state, partner, look=True) as types, self.connect(partner, look=True) as connection:
+            return preview(self._state, types, connection, revert)
 
     def undo(self, name: str, type_name: str | None) -> "list[tuple[str, Undone | None]]":
         """Take back what the last sync with a partner overwrote and deleted on either side, in one type or in all.
@@ -419,113 +330,25 @@ class ServiceManager:
         It happens in the stores of this desktop, without the device; the next sync carries it. Per type what was done,
         None where there is nothing to take back.
         """
-        from cradle_desktop.undo.back import take_back
-
         partner = self.partner(name)
         chosen = [one for one in partner.types if type_name in (None, one.type)]
         if not chosen:
             names = ", ".join(one.type for one in partner.types) or "none"
             raise Usage(f"{type_name or 'nothing'} is not enabled with {partner.name}; enabled: {names}")
-        done: list[tuple[str, Undone | None]] = []
         contents = self.conflicts.contents
-        for enabled in chosen:
-            if is_stream(enabled.type):  # rows are only ever added
-                done.append((enabled.type, None))
-                continue
-            with ExitStack() as stack:
-                one = self._open_type(stack, enabled)
-                with sentences(f"the store {enabled.location}"):
-                    journal = self._journal(partner.name, one, [])
-                    done.append((enabled.type, None if journal is None else take_back(journal, contents)))
-        return done
+        return [(enabled.type, self._take_back(partner.name, enabled, contents)) for enabled in chosen]
 
-    def preview(self, partner: Partnership, revert: bool = False) -> "list[tuple[str, Plan]]":
-        """The plan of each enabled type, and nothing else."""
-        from cradle_desktop.sync.engine import preview
-
-        plans = []
-        _check_revert(partner, revert)
-        with self._open(partner, look=True) as types, self.connect(partner, look=True) as connection:
-            for one in types:
-                with sentences(one.enabled.location):
-                    if isinstance(one, OpenStream):
-                        plans.append((one.enabled.type, one.preview(connection)))
-                        continue
-                    options = self._options(partner, one, None, revert)
-                    plans.append((one.enabled.type, preview(connection, one.store, one.meta, options)))
-        return plans
-
-    @contextmanager
-    def _open(self, partner: Partnership, look: bool = False) -> "Iterator[list[OpenType | OpenStream]]":
-        """Lock and open all enabled types: what is wrong on this side shows before a device waits."""
-        if not partner.types:
-            raise UserError(f"nothing is enabled with {partner.name}; run 'cradle enable {partner.name} files'")
+    def _take_back(self, partner: str, enabled: EnabledType, contents: "Contents") -> "Undone | None":
+        if is_stream(enabled.type):
+            return None  # rows are only ever added
         with ExitStack() as stack:
-            yield [
-                self._open_stream(stack, partner, enabled)
-                if is_stream(enabled.type)
-                else self._open_type(stack, enabled, look)
-                for enabled in partner.types
-            ]
-
-    def _open_stream(self, stack: ExitStack, partner: Partnership, enabled: EnabledType) -> OpenStream:
-        with sentences(f"the file {enabled.location}"):
-            return OpenStream(stack, self._database, partner, enabled)
-
-    def _open_type(self, stack: ExitStack, enabled: EnabledType, look: bool = False) -> OpenType:
-        """`look`: nothing is written, not even that the store was seen."""
-        with sentences(f"the store {enabled.location}"):
-            stack.enter_context(replica_lock(enabled.location, enabled.type, look))
-            try:
-                store = open_store(enabled.type, enabled.location)
-            except UnknownType as error:
-                raise UserError(str(error)) from error
-            stack.callback(store.close)
-            known, found = self.metadata.replica(enabled.location, enabled.type), store.store_id()
-            opened = self.metadata.preview_replica if look else self.metadata.open_replica
-            meta = opened(enabled.location, enabled.type, len(store.units), found)
-        replaced = known is not None and bool(known.store_id) and known.store_id != found
-        return OpenType(enabled, store, meta, replaced)
-
-    def _options(self, partner: Partnership, one: OpenType, max_delete: float | None, revert: bool) -> "SyncOptions":
-        from cradle_desktop.sync.report import SyncOptions
-
-        enabled = one.enabled
-        options = SyncOptions(policy=enabled.policy, direction=enabled.direction, partner=partner.name)  # type: ignore[arg-type]
-        options.met, options.filtered = enabled.met, enabled.filtered
-        options.decisions = self.conflicts.decisions(partner.name, enabled.type)
-        if max_delete is not None:
-            options.max_delete = max_delete
-        options.undo_fetch = self.settings.undo_fetch
-        options.apart = partial(check_apart, one.store, enabled.location, partner.name)
-        options.collision, options.impossible = self.settings.collision, self.settings.impossible
-        options.revert = revert and enabled.direction != "both"
-        if enabled.policy == "merge":
-            from cradle_desktop.conflict.ancestors import Ancestors
-
-            options.ancestors = Ancestors(self._database, partner.name, one.meta.replicas[0])
-        return options
+            one = OpenType(stack, self._state, partner, enabled)
+            with sentences(f"the store {enabled.location}"):
+                return one.take_back(contents)
 
 
 def _default_store(partner: str, type_name: str) -> str:
     return default_place(partner, type_name) if is_stream(type_name) else default_store(partner)
-
-
-def _check_revert(partner: Partnership, revert: bool) -> None:
-    if revert and all(one.direction == "both" for one in partner.types if not is_stream(one.type)):
-        raise Usage(
-            f"changes flow both ways with {partner.name}, so there is nothing to revert; 'cradle enable {partner.name} "
-            f"TYPE --direction to-device|to-desktop' makes one side follow the other"
-        )
-
-
-def _tell(journal: "Journal", observer: "Observer") -> None:
-    """What a sync could not keep, and what it let go to keep the rest."""
-    for identity in journal.large:
-        observer.note(f"{identity} cannot be brought back by 'cradle undo': what it was could not be kept")
-    if journal.dropped:
-        some = "1 object" if journal.dropped == 1 else f"{journal.dropped} objects"
-        observer.note(f"what 'cradle undo' kept of {some} from earlier syncs was dropped: it was too old or too much")
 
 
 def ports_in_sight() -> "list[LinkInfo]":
