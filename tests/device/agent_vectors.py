@@ -14,13 +14,28 @@ from cradle_protocol.sync.knowledge import Knowledge, everything
 from cradle_protocol.sync.values import DIRECTORY, UNKNOWN, file_value
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 from cradle_protocol.wire import constants as c
+from cradle_protocol.wire.messages import filter as f
 from cradle_protocol.wire.messages import records
 from cradle_protocol.wire.messages import sync as m
 from device.hands import REPLICA, Failed, Hand, LittleStore, make_agent
 from protocol.wire.checks import load
 
 MODE = "644"
-VERBS = ("user", "store", "open", "tells", "fetch", "stash", "keys", "apply", "close", "power", "forget", "holds")
+VERBS = (
+    "user",
+    "store",
+    "open",
+    "tells",
+    "fetch",
+    "stash",
+    "keys",
+    "apply",
+    "close",
+    "power",
+    "forget",
+    "holds",
+    "filter",
+)
 HOW = {"none": c.CONTENT_NONE, "follows": c.CONTENT_FOLLOWS, "staged": c.CONTENT_STAGED}
 
 
@@ -160,8 +175,10 @@ class Story:
                 self.keys[letter] = opened.replicas.index(self.id_of(letter))
         if "replicas" in expected:
             assert opened.replicas == [self.id_of(letter) for letter in expected["replicas"]]
-        for fact in ("tick", "objects"):
-            assert fact not in expected or getattr(opened, fact) == expected[fact], (fact, getattr(opened, fact))
+        facts = {"tick": opened.tick, "objects": opened.objects}
+        facts.update({"generation": opened.generation, "filter": opened.filter.decode()})
+        for fact in facts:
+            assert fact not in expected or facts[fact] == expected[fact], (fact, facts[fact])
         if "knows" in expected:
             self.check_knowledge(Knowledge.from_bytes(opened.knowledge), expected["knows"], expected.get("but", {}))
         if "forgotten" in expected:
@@ -183,6 +200,17 @@ class Story:
         assert first == step["first"], first
         self.keys.update({letters[k]: first + k for k in range(len(letters))})
 
+    def do_filter(self, text, step):
+        expected, generation = step["generation"]
+        body = f.Filter("files", expected, generation, text.encode()).to_bytes()
+        try:
+            answer = f.FilterReply.from_bytes(self.hand.joined(c.FILTER, body))
+        except Failed as error:
+            assert error.status == getattr(errors, step["fails"]), error
+            return
+        found = [answer.generation, answer.filter.decode(), answer.objects, answer.ghosts]
+        assert found == step["is"], found
+
     def do_tells(self, expected, step):
         changes, end = self.hand.changes(self.knowledge(step.get("to", {})))
         assert end.complete and [change.id for change in changes] == sorted([change.id for change in changes])
@@ -201,6 +229,7 @@ class Story:
         created = self.version(expected["created"]) if "created" in expected else wanted[-1]
         assert found.created == created, (expected["path"], found.created)
         assert found.dead == expected.get("dead", False)
+        assert found.ghost == expected.get("ghost", False), (expected["path"], found.ghost)
         assert "named" not in expected or (found.identity is not None) == expected["named"]
         if "mode" in expected:
             assert found.values[1] == mode_value(expected["mode"]), found.values
@@ -267,7 +296,7 @@ class Story:
     def element(self, index, change):
         """A change, and its content if that follows."""
         text = change.get("text")
-        how = HOW[change.get("how", "none" if text is None else "follows")]
+        how = HOW[change.get("how", "none" if text is None or change.get("ghost") else "follows")]
         said = records.encode_apply_change(self.change(change), how)
         if how != c.CONTENT_FOLLOWS:
             return said
@@ -291,7 +320,8 @@ class Story:
                 ]
             link = Link(self.item(other), self.version(change["link"]), base)
         identity = change["path"] if change.get("named", True) else None
-        return Change(self.item(change["path"]), 0, identity, dead, created, versions, values, link)
+        ghost = change.get("ghost", False)
+        return Change(self.item(change["path"]), 0, identity, dead, created, versions, values, link, ghost)
 
 
 def file_of(text):

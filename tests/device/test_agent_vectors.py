@@ -28,10 +28,14 @@ def test_replica_keys():
     assert carry_out("keys") >= 5
 
 
+def test_filters():
+    assert carry_out("filters") >= 9
+
+
 def test_sessions():
     assert carry_out("sessions") >= 15
 
 
 def test_every_family_is_carried_out():
     found = sorted([name[:-5] for name in os.listdir(FOLDER + "agent")])
-    assert found == ["constraints", "directories", "keys", "moves", "sessions", "units"]
+    assert found == ["constraints", "directories", "filters", "keys", "moves", "sessions", "units"]

@@ -29,6 +29,7 @@ def defined(path: Path, name: str) -> bool:
 
 def test_every_number_has_its_row() -> None:
     assert sorted(rows()) == sorted(ALL)
+    assert not [number for number, cells in rows().items() if not any(cells)]
 
 
 def test_replicas_meet_on_every_kind_of_metadata() -> None:

@@ -5,7 +5,7 @@ import pytest
 from cradle_testing.pair import AgentEnd
 from cradle_testing.worlds import World
 
-NUMBERED = ("test_traces", "test_topology", "test_tombstones", "test_vectors", "test_world_vectors")
+NUMBERED = ("test_traces", "test_topology", "test_tombstones", "test_vectors", "test_filters", "test_world_vectors")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

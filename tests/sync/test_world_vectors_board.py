@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sync.far_world import FarWorld
-from sync.world_vectors import FAMILIES, Told, names_of, vectors
+from sync.world_vectors import FAMILIES, Step, Told, names_of, vectors
 
 pytestmark = [pytest.mark.micropython]
 
@@ -32,6 +32,10 @@ class FarTold(Told):
 
     def open_books(self, where: "Mapping[str, object]") -> "list[str]":
         return [name for name in where if name in self.world.desks]
+
+    def do_names(self, where: "dict[str, list[str]]", _: Step) -> None:
+        for name in where:
+            assert self.world.named(name) == len(where[name]), (name, self.world.named(name))
 
     def replica(self, name: str) -> bytes:
         return super().replica(name) if name in self.world.desks else self.world.far[name].replica

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import cradle_protocol.errors
+from cradle_desktop.sync.filter import Filter
 from cradle_desktop.sync.report import Counts, TypeResult
 from cradle_protocol.sync.item import item_id
 from cradle_protocol.sync.knowledge import Knowledge
@@ -62,6 +63,10 @@ class Told:
     def do_forget(self, name: str, _: Step) -> None:
         self.world.forget(name)
 
+    def do_filter(self, wanted: "dict[str, str]", _: Step) -> None:
+        for name, text in wanted.items():
+            self.world.set_filter(name, Filter.read(text.encode()))
+
     def do_sync(self, pair: "list[str]", step: Step) -> None:
         self.world.advance()
         self.world.content_bytes = 0
@@ -75,6 +80,7 @@ class Told:
     def check(self, result: TypeResult, step: Step) -> None:
         assert result.conflicts == step.get("conflicts", 0), result.conflicts
         assert [path for path, _ in result.skipped] == step.get("skipped", []), result.skipped
+        assert result.absent == step.get("absent", 0), result.absent
         for side in ("to_device", "to_desktop"):
             if side in step:
                 assert _counts(getattr(result, side)) == step[side], _counts(getattr(result, side))
@@ -89,6 +95,11 @@ class Told:
             assert found == step["files"], (name, found)
             for path, mode in step.get("modes", {}).items():
                 assert f"{self.world[name].store.mode(path):o}" == mode, (name, path)
+
+    def do_names(self, where: "dict[str, list[str]]", _: Step) -> None:
+        """What is there by name only."""
+        for name in self.open_books(where):
+            assert sorted(self.world.ghosts(name)) == where[name], (name, self.world.ghosts(name))
 
     def do_losers(self, expected: "list[str]", _: Step) -> None:
         assert self.world.losers() == sorted(text.encode() for text in expected), self.world.losers()
