@@ -5,6 +5,7 @@ CRADLE_HOME/conflicts/    contents that lost a conflict, by hash
 CRADLE_HOME/ancestors/    texts as both sides last had them, by hash, for the policy `merge`
 CRADLE_HOME/settings.toml what the user set (`settings`)
 CRADLE_HOME/locks/        one file per replica, locked while it is being synced
+CRADLE_HOME/witnesses/    one file per replica, by which a state of before is told from the state of now
 """
 
 import os

@@ -12,6 +12,7 @@ from cradle_desktop.apart import check_apart
 from cradle_desktop.boundary import sentences
 from cradle_desktop.errors import MassDelete, UserError
 from cradle_desktop.lock import replica_lock
+from cradle_desktop.metadata.sqlite import SqliteMetadata
 from cradle_desktop.partnership.registry import EnabledType, Partnership
 from cradle_desktop.providers.registry import UnknownType, open_store
 from cradle_desktop.state import State
@@ -130,6 +131,7 @@ class OpenType:
         enabled, settings = self.enabled, self._state.settings
         options = SyncOptions(policy=enabled.policy, direction=enabled.direction, partner=self._partner)  # type: ignore[arg-type]
         options.met, options.filtered = enabled.met, enabled.filtered
+        options.set_back = isinstance(self.meta, SqliteMetadata) and self.meta.set_back
         options.decisions = conflicts.decisions(self._partner, enabled.type)
         if max_delete is not None:
             options.max_delete = max_delete

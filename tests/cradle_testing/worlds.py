@@ -148,9 +148,13 @@ class Notes(Observer):
 
 
 class Desk:
-    """A desktop: its store, its metadata, what it displaced. folder: where databases go, None: it has none."""
+    """A desktop: its store, its metadata, what it displaced. folder: where databases go, None: it has none.
+
+    set_back  its witness says that the metadata are of before; the next sync hears of it
+    """
 
     meta: "MortalMetadata | MortalSqlite"
+    set_back = False
 
     def __init__(self, number: int, modes: bool, folder: "Path | None", kind: "type[MemoryStore]") -> None:
         self.number, self._folder = number, folder
@@ -327,6 +331,7 @@ class World:
         connection, pump = self._connect(desktop, device, cut_after, line, echo)
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
         options.ancestors, options.revert = ancestors, revert
+        options.set_back, desk.set_back = desk.set_back, False
         options.collision, options.impossible = self.collision, self.impossible
         options.filtered, options.now = self.filtered.get((desktop, device), b""), desk.store.now_ns // SECOND
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
@@ -351,6 +356,7 @@ class World:
         """What `cradle diff` would print."""
         options = SyncOptions(policy=policy, direction=direction, partner=device)
         options.ancestors, options.filtered = ancestors, self.filtered.get((desktop, device), b"")
+        options.set_back = self.desks[desktop].set_back
         options.collision, options.impossible = self.collision, self.impossible
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, None)

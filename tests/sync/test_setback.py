@@ -11,14 +11,15 @@ from cradle_testing.metadata import strange_items
 from cradle_testing.worlds import World
 
 
-def _behind(folder: Path) -> World:
-    """D1 synced four edits of `a` after the backup that it was put back to, store and state."""
-    w = World(folder, desktops=("D1", "D2"))
+def _behind(folder: Path, devices: tuple[str, ...] = ("R1",)) -> World:
+    """D1 synced nine edits of `a` with R1 after the backup that it was put back to, store and state."""
+    w = World(folder, desktops=("D1", "D2"), devices=devices)
     desk = w.desks["D1"]
     for name in ("a", "b", "gone", "moved"):
         desk.store.write(name, b"old " + name.encode())
-    w.sync("D1", "R1")
-    w.sync("D2", "R1")
+    for device in devices:
+        w.sync("D1", device)
+        w.sync("D2", device)
     meta, objects = copy.deepcopy(desk.meta), dict(desk.store.objects)
     for k in range(9):
         w.advance(10)
@@ -70,6 +71,23 @@ def test_an_edit_on_both_sides_of_a_backup_is_a_conflict(tmp_path: Path) -> None
     assert sorted(w["R1"].store.tree()) == ["a", "b", "gone", "moved"]
     assert {b"new a 8", b"edited after it"} <= set(w.contents())
     w.settle_and_check()
+
+
+def test_who_never_saw_what_was_lost_comes_first(tmp_path: Path) -> None:
+    """R2 cannot say that ticks are used up, only the witness of the metadata can. R1 saw as many as are used now."""
+    w = _behind(tmp_path, ("R1", "R2"))
+    expected = _edit(w)
+    w.desks["D1"].set_back = True
+    plan = w.preview("D1", "R2")
+    sent = w.sync("D1", "R2").to_device
+    assert vars(plan.to_device()) == vars(sent) and sent.total() == 4
+    w["D1"].store.write("more", b"so that more ticks are used than were lost")
+    for k in range(9):
+        w["D1"].store.mkdir(f"more {k}")
+    w.sync("D1", "R2")
+    w.settle_and_check()
+    tree = {path: data for path, data in w["R1"].store.tree().items() if not path.startswith("more")}
+    assert tree == expected and not w.losers() and w.notes == [SET_BACK]
 
 
 def test_a_preview_of_a_desktop_that_was_set_back_shows_what_the_sync_does(tmp_path: Path) -> None:

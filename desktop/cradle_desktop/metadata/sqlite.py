@@ -19,6 +19,7 @@ from cradle_desktop.metadata.record import (
     pack_intents,
     unpack_intents,
 )
+from cradle_desktop.metadata.witness import Witness
 from cradle_protocol.errors import RemoteError
 from cradle_protocol.sync.item import IMPLIED, RACY, Item
 from cradle_protocol.sync.knowledge import Knowledge
@@ -45,8 +46,8 @@ _INSERT = (
     "INSERT INTO replica (location, type, id, store_id, units, keys, knowledge, forgotten) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_UPDATE = "UPDATE replica SET tick = ?, oid = ?, keys = ?, knowledge = ?, forgotten = ? WHERE number = ?"
-_RESERVE = "UPDATE replica SET tick = ?, oid = ?, keys = ? WHERE number = ?"
+_UPDATE = "UPDATE replica SET tick = ?, oid = ?, keys = ?, knowledge = ?, forgotten = ?, witness = ? WHERE number = ?"
+_RESERVE = "UPDATE replica SET tick = ?, oid = ?, keys = ?, witness = ? WHERE number = ?"
 _UPSERT = (
     "INSERT INTO item (replica, id, oid, identity, mark, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
     "SET oid = excluded.oid, identity = excluded.identity, mark = excluded.mark, body = excluded.body"
@@ -103,23 +104,35 @@ class SqliteStore(MetadataStore):
         return [ReplicaInfo(*row) for row in rows]
 
     def drop_replica(self, location: str, object_type: str) -> None:
+        gone = "DELETE FROM replica WHERE location = ? AND type = ? RETURNING id"
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM replica WHERE location = ? AND type = ?", (location, object_type))
+            found = connection.execute(gone, (location, object_type)).fetchall()
+        with self._database.sentences():
+            for (replica,) in found:
+                Witness(self._database.path, replica).remove()
 
 
 class SqliteMetadata(Metadata):
-    """Metadata of one replica. Made by `SqliteStore.open_replica`."""
+    """Metadata of one replica. Made by `SqliteStore.open_replica`.
+
+    set_back  this is not what was committed last (`witness`): ticks may be used up that are not known here. Until the
+              replica has another id, nothing says otherwise
+    """
 
     def __init__(self, database: Database, location: str, object_type: str) -> None:
         self._database = database
         row = self._one(
-            "SELECT number, id, units, store_id FROM replica WHERE location = ? AND type = ?", (location, object_type)
+            "SELECT number, id, units, store_id, witness FROM replica WHERE location = ? AND type = ?",
+            (location, object_type),
         )
         if row is None:
             raise StateError(f"There is no replica of {object_type} at {location}; enable it first.")
         self._number: int = row[0]
         super().__init__(row[1], row[2])
         self.store_id: bytes = row[3]
+        self._witness, self._witnessed, self._seen = Witness(database.path, row[1]), False, row[4]
+        with database.sentences():
+            self.set_back = self._witness.now() != self._seen
         self._load()
 
     def _one(self, statement: str, values: "tuple[Any, ...]") -> "tuple[Any, ...] | None":
@@ -138,6 +151,7 @@ class SqliteMetadata(Metadata):
         ) or (0, 0, b"", b"", b"")
         self.tick, self._oid, keys = row[0], row[1], row[2]
         self.replicas = [keys[k : k + ID_SIZE] for k in range(0, len(keys), ID_SIZE)]
+        self._own = self.replicas[0]
         try:
             self.knowledge = Knowledge.from_bytes(row[3])
             self.forgotten = Knowledge.from_bytes(row[4])
@@ -282,12 +296,22 @@ class SqliteMetadata(Metadata):
         keys = b"".join(self.replicas)
         return self.tick, self._oid, keys, self.knowledge.to_bytes(), self.forgotten.to_bytes()
 
+    def _testified(self) -> bytes:
+        """What the database is to hold of the witness: a new one with the first tick since this was opened."""
+        if self.set_back and self.replicas[0] == self._own:
+            return self._seen  # who opens this after a crash has to see it as well
+        if not self._witnessed and (self.set_back or self.tick != self._saved[0]):
+            with self._database.sentences():
+                self._seen = self._witness.renew()
+            self._witnessed, self.set_back = True, False
+        return self._seen
+
     def intend(self, items: "list[Item]", made: "list[Vector]") -> None:
-        body = pack_intents(items, made)
+        body, seen = pack_intents(items, made), self._testified()
         reserved = self.tick, self._oid, b"".join(self.replicas)
         with self._database.transaction() as connection:
             connection.execute("INSERT INTO intent (replica, body) VALUES (?, ?)", (self._number, body))
-            connection.execute(_RESERVE, (*reserved, self._number))
+            connection.execute(_RESERVE, (*reserved, seen, self._number))
         self._intended = True
         self._saved = (*reserved, *self._saved[3:])
 
@@ -306,10 +330,10 @@ class SqliteMetadata(Metadata):
             if changed.get(item.id) is not item:
                 self.put(item)
         kept = {item.id: changed[item.id] for item in items}
-        rows, head = list(self._rows_of(kept)), self._head()
+        rows, head, seen = list(self._rows_of(kept)), self._head(), self._testified()
         with self._database.transaction() as connection:
             connection.executemany(_UPSERT, rows)
-            connection.execute(_UPDATE, (*head, self._number))
+            connection.execute(_UPDATE, (*head, seen, self._number))
         self._saved = head
         self._remember(kept)
         for _, item_id, _, _, mark, _ in rows:
@@ -321,11 +345,12 @@ class SqliteMetadata(Metadata):
         head = self._head()
         if not self._changed and not self._intended and head == self._saved:
             return
+        seen = self._testified()
         with self._database.transaction() as connection:
             gone = sorted(item_id for item_id, item in self._changed.items() if item is None)
             connection.executemany("DELETE FROM item WHERE replica = ? AND id = ?", [(self._number, i) for i in gone])
             connection.executemany(_UPSERT, self._rows_of(self._changed))
-            connection.execute(_UPDATE, (*head, self._number))
+            connection.execute(_UPDATE, (*head, seen, self._number))
             connection.execute("DELETE FROM intent WHERE replica = ?", (self._number,))
         self._saved = head
         self._remember(self._changed)

@@ -46,7 +46,7 @@ def synchronize(
     """
     result = TypeResult(store.type)
     with _serving(connection, observer, result):
-        remote, scan = _look(connection, store, meta, observer, preview=False)
+        remote, scan = _look(connection, store, meta, observer, False, options.set_back)
         options.apart(remote.store_id)
         if word := news(options.partner, options.met, remote):
             observer.note(word)
@@ -113,7 +113,7 @@ def preview(
     from cradle_desktop.sync.planner import Planner
 
     looking = Overlay(meta)
-    remote, scan = _look(connection, store, looking, observer or Observer(), preview=True)
+    remote, scan = _look(connection, store, looking, observer or Observer(), True, options.set_back)
     options.apart(remote.store_id)
     planned = Planner(store, looking, remote, options, _holdings(remote, store, options)).plan(scan)
     remote.close()
@@ -121,10 +121,17 @@ def preview(
 
 
 def _look(
-    connection: Connection, store: ObjectStore, meta: Metadata, observer: Observer, preview: bool
+    connection: Connection, store: ObjectStore, meta: Metadata, observer: Observer, preview: bool, set_back: bool
 ) -> "tuple[RemoteReplica, Scan]":
-    """Both sides scan at once; once more if the device knows later ticks of ours than we do: those are used up."""
+    """Both sides scan at once; once more if the device knows later ticks of ours than we do: those are used up.
+
+    set_back: they may be used up anyhow.
+    """
     before = meta.tick
+    if set_back:
+        if not preview:
+            recover(store, meta)
+        _renew(meta, before, observer)
     remote = RemoteReplica(connection, meta, store.type, preview)
     if not preview:
         recover(store, meta)
@@ -134,12 +141,16 @@ def _look(
     remote.finish()
     if newest(remote.knowledge, 0) <= before:
         return remote, scan
+    _renew(meta, before, observer)
+    remote.close()
+    return _look(connection, store, meta, observer, preview, False)
+
+
+def _renew(meta: Metadata, before: int, observer: Observer) -> None:
     from cradle_desktop.sync.setback import SET_BACK, renew
 
     observer.note(SET_BACK)
     renew(meta, before)
-    remote.close()
-    return _look(connection, store, meta, observer, preview)
 
 
 def _holdings(remote: RemoteReplica, store: ObjectStore, options: SyncOptions) -> "Holdings | None":

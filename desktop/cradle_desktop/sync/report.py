@@ -45,6 +45,7 @@ class SyncOptions:
     now          Unix seconds by which a filter tells what is too old
     filtered     the device's filter that was carried out last (`holdings`), b"": none
     met          who answered at the last sync (`acquaintance`), b"": nobody yet
+    set_back     the metadata of this side are of before: ticks may be used up that they do not know
     ancestors    what `merge` starts from; None: nothing can be merged
     decisions    {(item id, unit): "desktop", "device" or "both"} that the user chose for conflicts that waited
     apart        is told the id of the device's store; what it raises ends the sync before anything was done
@@ -59,7 +60,7 @@ class SyncOptions:
         partner: str = "device",
     ) -> None:
         self.policy, self.direction, self.max_delete, self.partner = policy, direction, max_delete, partner
-        self.revert = False
+        self.revert = self.set_back = False
         self.met = self.filtered = b""
         self.now = int(time())
         self.collision: OnName = "rename"

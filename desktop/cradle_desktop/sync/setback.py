@@ -1,4 +1,4 @@
-"""This desktop's own state was set back, by a backup, as a partner's knowledge shows: mends it. Asks nobody.
+"""This desktop's own state was set back, by a backup, as its witness or a partner's knowledge shows: mends it.
 
 A replica that goes back to earlier ticks would use some twice: what it stamps then is, for everybody who has seen the
 first use, an old version, and never travels. So it goes on under a new id, before anything that it stamped has left.
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cradle_protocol.sync.version import Version
 
 SET_BACK = (
-    "the state of this desktop was set back to an earlier one, perhaps from a backup: it goes on as a new replica, and "
-    "what it has missed comes again"
+    "the state of this desktop was copied, or set back to an earlier one, perhaps from a backup: it goes on as a new "
+    "replica, and what it has missed comes again"
 )
 
 
