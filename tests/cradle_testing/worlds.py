@@ -319,19 +319,20 @@ class World:
         observer: "Observer | None" = None,
         line: "Line | None" = None,
         echo: int = 0,
+        met: bytes = b"",
     ) -> TypeResult:
         """One session. Raises Cut where it was cut, PowerCut where the desktop died.
 
         decisions: {path: "desktop", "device" or "both"}, what the user chose for conflicts that waited.
         journal: opens what displaced objects are noted in; ancestors: what the policy `merge` starts from.
         revert: drop what the receiving side changed by itself, where changes flow one way.
-        line: go by a serial line like this; echo: batches come twice and in another order, by this seed.
+        met: who answered at the last sync. line: go by a serial line like this; echo: batches come twice and in another order, by this seed.
         """
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, cut_after, line, echo)
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
         options.ancestors, options.revert = ancestors, revert
-        options.set_back, desk.set_back = desk.set_back, False
+        options.met, options.set_back, desk.set_back = met, desk.set_back, False
         options.collision, options.impossible = self.collision, self.impossible
         options.filtered, options.now = self.filtered.get((desktop, device), b""), desk.store.now_ns // SECOND
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}

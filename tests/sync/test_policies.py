@@ -1,5 +1,7 @@
 """Policies: what becomes of two edits of one file. Real engine, real agent, stores in memory."""
 
+import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,8 +31,9 @@ class Merging:
         replica = self.world.desks[desktop].meta.replicas[0]
         return Ancestors(database, device, replica, str(self.folder / desktop / "ancestors"), limit)
 
-    def sync(self, desktop: str = "D1", device: str = "R1") -> TypeResult:
-        result = self.world.sync(desktop, device, policy="merge", ancestors=self.ancestors(desktop, device))
+    def sync(self, desktop: str = "D1", device: str = "R1", met: bytes = b"") -> TypeResult:
+        ancestors = self.ancestors(desktop, device)
+        result = self.world.sync(desktop, device, policy="merge", ancestors=ancestors, met=met)
         self.world.advance()
         return result
 
@@ -169,6 +172,75 @@ def test_a_preview_of_a_merge_changes_nothing(merging: Merging) -> None:
     plan = w.preview("D1", "R1", policy="merge", ancestors=merging.ancestors("D1", "R1"))
     assert "merge     a: both edits in one text" in plan.lines() and plan.conflicts() == []
     assert w.everything() == before
+
+
+# The last common text, and one of before. By the latter a merge would bring back `gone` and drop `back`.
+LAST = b"one\ntwo\nback\nthree\nfour\nfive\n"
+BEFORE = b"gone\none\ntwo\nthree\nfour\nfive\n"
+
+
+def _both_edited(merging: Merging, mine: bytes, theirs: bytes) -> None:
+    """It is a conflict, both texts are kept, and the sync after that has something to merge from again."""
+    w = merging.world
+    result = merging.sync()
+    assert result.conflicts == 1
+    assert {mine, theirs} == {w["R1"].store.read("a"), *w.losers()}
+    w.settle_and_check()
+    now = w["R1"].store.read("a")
+    merging.sync()
+    edit(w, "a", now.replace(b"one", b"ONE"), now.replace(b"five", b"FIVE"))
+    assert merging.sync().conflicts == 0
+    assert w["R1"].store.read("a") == now.replace(b"one", b"ONE").replace(b"five", b"FIVE")
+
+
+@pytest.mark.parametrize("told", ["by the witness", "by the device"])
+def test_a_desktop_that_was_set_back_merges_from_no_older_text(tmp_path: Path, told: str) -> None:
+    """State and ancestors are of before the last common text; the folder is as it was left."""
+    merging = Merging(tmp_path)
+    w = merging.world
+    desk = w.desks["D1"]
+    desk.store.write("a", BEFORE)
+    merging.sync()
+    merging.databases.pop("D1").close()
+    meta = copy.deepcopy(desk.meta)
+    shutil.copytree(tmp_path / "D1", tmp_path / "backup")
+    for k in range(3):
+        desk.store.write("a", LAST + b"." * k)
+        merging.sync()
+    desk.store.write("a", LAST)
+    merging.sync()
+    merging.databases.pop("D1").close()
+    shutil.rmtree(tmp_path / "D1")
+    (tmp_path / "backup").rename(tmp_path / "D1")
+    desk.meta, desk.set_back = meta, told == "by the witness"
+    mine, theirs = BEFORE.replace(b"five\n", b"5\n"), LAST.replace(b"one", b"1")
+    edit(w, "a", mine, theirs)
+    _both_edited(merging, mine, theirs)
+
+
+def test_a_device_that_was_set_back_is_not_merged_from_what_it_lost(tmp_path: Path) -> None:
+    merging = Merging(tmp_path)
+    w = merging.world
+    w["D1"].store.write("a", BEFORE)
+    w["R1"].store.write("b", b"")
+    merging.sync()
+    backup = w.save("R1", tmp_path / "backup")
+    w["R1"].store.write("b", b"so that the desktop knows a later tick of it")
+    w["D1"].store.write("a", LAST)
+    w.advance()
+    merging.sync()
+    w.put_back("R1", backup)
+    mine, theirs = LAST.replace(b"five\n", b"5\n"), BEFORE.replace(b"one", b"1")
+    edit(w, "a", mine, theirs)
+    _both_edited(merging, mine, theirs)
+
+
+def test_another_copy_of_a_device_is_not_merged_from_what_the_first_had(merging: Merging) -> None:
+    """What answers under the name is not who did last."""
+    w = merging.world
+    edit(w, "a", OURS, THEIRS)
+    assert merging.sync(met=b"store id of then" + b"replica of then.").conflicts == 1
+    assert {OURS, THEIRS} == {w["R1"].store.read("a"), *w.losers()}
 
 
 def test_texts_are_bounded(merging: Merging) -> None:

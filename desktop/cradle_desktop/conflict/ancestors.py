@@ -31,21 +31,32 @@ if TYPE_CHECKING:
 
 
 class Ancestors:
-    """The ancestors of one replica and partner."""
+    """The ancestors of one replica and partner.
+
+    Theory: of two texts that were edited, the ancestor is the *last* one that both had. An older one makes a merge that
+    nobody can see is wrong: what was deleted since comes back, what was put back is deleted.
+    """
 
     def __init__(
         self, database: Database, partner: str, replica: bytes, folder: "str | None" = None, limit: int = LIMIT
     ) -> None:
         self._database, self._key, self._limit = database, (replica, partner), limit
         self._contents = Contents(folder or ancestors_folder())
+        self._doubted: set[tuple[bytes, str]] = set()
+
+    def doubt(self, replica: bytes) -> None:
+        """One side is not what it was at the last sync (set back, a copy), or has become this replica: what is kept is
+        not what both had last. It goes when something is learned; until then there is nothing to merge from."""
+        self._doubted = {self._key, (replica, self._key[1])}
+        self._key = replica, self._key[1]
 
     def empty(self) -> bool:
         """Is there none yet?"""
-        return self._digest("") is None
+        return bool(self._doubted) or self._digest("") is None
 
     def text(self, item_id: bytes) -> "bytes | None":
         """The text that both had, None if it is not known."""
-        digest = self._digest("AND item = ?", item_id)
+        digest = None if self._doubted else self._digest("AND item = ?", item_id)
         if digest is None or not self._contents.holds(digest):
             return None
         try:
@@ -70,6 +81,7 @@ class Ancestors:
 
     def learn(self, store: ObjectStore, items: Iterable[Item]) -> None:
         """Both sides have these items as they are now: keep the texts among them."""
+        self._settle_doubt()
         batch: list[tuple[_Row, bytes | None]] = []
         for item in items:
             found = self._read(store, item)
@@ -81,6 +93,18 @@ class Ancestors:
                 batch = []
         if batch:
             self._keep(batch)
+
+    def _settle_doubt(self) -> None:
+        gone: set[bytes] = set()
+        if self._doubted:
+            with self._database.transaction() as connection:
+                for key in self._doubted:
+                    found = connection.execute(f"DELETE FROM ancestor {_WHERE} RETURNING digest", key)
+                    gone.update(digest for (digest,) in found)
+                gone -= _named(connection, gone)
+            self._doubted = set()
+        for digest in gone:
+            self._contents.remove(digest)
 
     @staticmethod
     def _read(store: ObjectStore, item: Item) -> "bytes | None":

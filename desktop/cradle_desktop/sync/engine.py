@@ -46,10 +46,12 @@ def synchronize(
     """
     result = TypeResult(store.type)
     with _serving(connection, observer, result):
+        own = meta.replicas[0]
         remote, scan = _look(connection, store, meta, observer, False, options.set_back)
         options.apart(remote.store_id)
         if word := news(options.partner, options.met, remote):
             observer.note(word)
+        _doubt(options, meta, bool(word) or meta.replicas[0] != own)
         result.met, result.filter = met(remote), remote.filter
         holdings = _holdings(remote, store, options)
         if _nothing_moved(meta, remote, scan) and (holdings is None or not holdings.due(meta)):
@@ -115,6 +117,8 @@ def preview(
     looking = Overlay(meta)
     remote, scan = _look(connection, store, looking, observer or Observer(), True, options.set_back)
     options.apart(remote.store_id)
+    word = news(options.partner, options.met, remote)
+    _doubt(options, looking, bool(word) or looking.replicas[0] != meta.replicas[0])
     planned = Planner(store, looking, remote, options, _holdings(remote, store, options)).plan(scan)
     remote.close()
     return planned.plan
@@ -151,6 +155,12 @@ def _renew(meta: Metadata, before: int, observer: Observer) -> None:
 
     observer.note(SET_BACK)
     renew(meta, before)
+
+
+def _doubt(options: SyncOptions, meta: Metadata, changed: bool) -> None:
+    """A side that is not what it was at the last sync has perhaps other texts than that left."""
+    if changed and options.ancestors is not None:
+        options.ancestors.doubt(meta.replicas[0])
 
 
 def _holdings(remote: RemoteReplica, store: ObjectStore, options: SyncOptions) -> "Holdings | None":
