@@ -103,6 +103,11 @@ class People(MemoryStore, Judging, RecordStore):
             made.update({name: source[name] for name in names if name in source})
         return packed(**made)
 
+    def fields(self, record: bytes, unit: int) -> "Sequence[tuple[str, str]]":
+        found = fields_of(record)
+        groups = list(GROUPS.values()) if unit == 0 else [GROUPS[self.units[unit]]]
+        return [(name, found[name]) for names in groups for name in names if name in found]
+
     def get_conflict_info(self, conflict: ConflictInfo) -> str:
         self.asked.append(
             (conflict.identity, conflict.kind, tuple(conflict.units), conflict.desktop(), conflict.device())

@@ -326,7 +326,8 @@ class World:
         decisions: {path: "desktop", "device" or "both"}, what the user chose for conflicts that waited.
         journal: opens what displaced objects are noted in; ancestors: what the policy `merge` starts from.
         revert: drop what the receiving side changed by itself, where changes flow one way.
-        met: who answered at the last sync. line: go by a serial line like this; echo: batches come twice and in another order, by this seed.
+        met: who answered at the last sync.
+        line: go by a serial line like this; echo: batches come twice and in another order, by this seed.
         """
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, cut_after, line, echo)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cradle_desktop.conflict.resolve import ConflictError, resolve
-from cradle_desktop.conflict.store import ConflictStore
+from cradle_desktop.conflict.show import show
+from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.metadata.database import Database
 from cradle_protocol.errors import READ_ONLY, UNREADABLE
 from cradle_protocol.provider.desktop import (
@@ -108,6 +109,37 @@ def test_a_field_group_that_lost_is_taken_back(tmp_path: Path) -> None:
     w.advance()
     w.sync("D1", "R1")
     assert w.people("R1").record("ann") == ANN | {"last": "Jones", "phone": "board"}
+
+
+def test_a_field_group_that_lost_is_shown_by_its_fields(tmp_path: Path) -> None:
+    """Names and values, of the group that clashes alone; before and after it is settled, and of a whole record."""
+    w = world(tmp_path, "ann", "bob")
+    conflicts = ConflictStore(Database(tmp_path / "cradle.db"), str(tmp_path / "conflicts"))
+    w.desks["D1"].conflicts = conflicts  # type: ignore[assignment]
+    clash(w)
+    w.edit("D1", "ann", last="Smith")
+    w.edit("R1", "bob", phone="3", mail="of\nbob")
+    w.people("D1").delete("bob")
+    w.sync("D1", "R1")
+    lines = ["--- desktop", "+++ device", "@@ -1,2 +1,2 @@", "-phone: desk", "+phone: board", " mail: ann@x"]
+    (ann,) = (one for one in conflicts.list() if one.identity == "ann")
+    for take in ("desktop", "device", "desktop"):
+        conflict = conflicts.get(ann.number)
+        assert conflict is not None
+        shown = show(conflicts, conflict, w.people("D1"))
+        assert (shown.unit, shown.lines) == ("reach", lines)
+        assert "phone: board, mail: ann@x" in shown.device.words() and shown.desktop.kind == "fields"
+        resolve(conflicts, ann.number, take, w.people("D1"))
+    w.people("D1").write("ann", b"\xff no record")
+    shown = show(conflicts, ann, w.people("D1"))
+    assert (shown.desktop.kind, shown.device.kind, shown.lines) == ("binary", "fields", [])
+    deleted = conflicts.get(conflicts.add(Loser("R1", "people", ann.item_id, "bob", 0, "delete-update", "device",
+                                                "desktop", b""), None))  # fmt: skip
+    assert deleted is not None
+    whole = show(conflicts, deleted, w.people("D1"))
+    assert whole.desktop.words() == "desktop: deleted"
+    assert "first: Ann, last: Lee, phone: 3, mail: of / bob" in whole.device.words()
+    assert show(conflicts, ann, None).device.kind == "text"
 
 
 def test_two_field_groups_clash_and_are_two_conflicts(tmp_path: Path) -> None:

@@ -41,8 +41,11 @@ def described(one: "Conflict") -> "dict[str, Any]":
     }
 
 
-def words(one: "Conflict") -> str:
-    """What happened, in a few words."""
+def words(one: "Conflict", unit: str = "") -> str:
+    """What happened, in a few words. unit: name of the unit, where it is known."""
+    from cradle_desktop.conflict.resolve import OTHER, in_place
+    from cradle_desktop.conflict.show import unit_name
+
     what = {
         "update-update": "changed on both sides",
         "update-delete": "changed here, deleted on the device",
@@ -51,11 +54,9 @@ def words(one: "Conflict") -> str:
         "reverted": "changed on the device, dropped by --revert",
     }.get(one.kind, one.kind)
     if one.unit:
-        what += f" (unit {one.unit})"
+        what += f" ({unit or unit_name(one)})"
     if not one.held:
         return f"{what}; left as it is on both sides"
-    from cradle_desktop.conflict.resolve import OTHER, in_place
-
     here = in_place(one)
     return f"{what}; the {here}'s version is in place, the {OTHER[here]}'s is kept"
 
@@ -80,10 +81,12 @@ def show(arguments: Namespace, output: Output) -> int:
                 }
                 for side in (shown.desktop, shown.device)
             ],
+            "unit": shown.unit,
             "difference": shown.lines,
         }
     )
-    output.data(f"{one.number}  {one.identity} ({one.type} of {one.partner}), {stamp(one.detected)}: {words(one)}")
+    what = f"{one.identity} ({one.type} of {one.partner}), {stamp(one.detected)}: {words(one, shown.unit)}"
+    output.data(f"{one.number}  {what}")
     for line in (shown.desktop.words(), shown.device.words(), *shown.lines):
         output.data("  " + line)
     if one.taken:

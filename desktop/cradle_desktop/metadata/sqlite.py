@@ -130,7 +130,8 @@ class SqliteMetadata(Metadata):
         self._number: int = row[0]
         super().__init__(row[1], row[2])
         self.store_id: bytes = row[3]
-        self._witness, self._witnessed, self._seen = Witness(database.path, row[1]), False, row[4]
+        self._seen: bytes = row[4]
+        self._witness, self._witnessed = Witness(database.path, row[1]), False
         with database.sentences():
             self.set_back = self._witness.now() != self._seen
         self._load()

@@ -63,6 +63,12 @@ class RecordStore(ObjectStore):
         """
         raise NotImplementedError
 
+    def fields(self, record: bytes, unit: int) -> "Sequence[tuple[str, str]]":
+        """Names and values of the fields of this unit (of the first: all) as a person reads them, in an order of the
+        type's own. Raises ValueError where it is no record.
+        """
+        raise NotImplementedError
+
     def group(self, identity: str) -> str:
         """Objects with the same answer become visible together or not at all, on either side; "" belongs to none.
 

@@ -256,6 +256,19 @@ def test_when_each_side_was_written_is_told_however_often_it_is_taken(
     assert place == "kept" and again == pytest.approx(time.time() - 100, abs=60)  # it was put there then
 
 
+def test_a_unit_is_shown_as_a_mode_only_where_it_is_one(conflicts: ConflictStore, store: MemoryStore) -> None:
+    """Two bytes are a mode where the unit is one, not because they are two."""
+    number = conflicts.add(loser(NAME, value=b"\x01\xed", unit=1), None)
+    conflict = conflicts.get(number)
+    assert conflict is not None
+    shown = show(conflicts, conflict, store)
+    assert (shown.unit, shown.desktop.words(), shown.device.words()) == ("mode", "desktop: 0640", "device: 0755")
+    assert show(conflicts, conflict, None).unit == "mode"
+    conflict.type = "people"
+    other = show(conflicts, conflict, None)
+    assert (other.unit, other.device.words()) == ("unit 1", "device: 01ed")
+
+
 def test_a_long_difference_is_cut(conflicts: ConflictStore, store: MemoryStore) -> None:
     store.write(NAME, b"".join(b"%d\n" % n for n in range(1000)))
     conflict = conflicts.get(add(conflicts, NAME, b"".join(b"x%d\n" % n for n in range(1000))))
