@@ -11,7 +11,7 @@ CORE = (
 )  # fmt: skip
 SERIAL = ("line.py", "links/stream.py")
 TCP = ("pipe.py", "links/tcp.py")
-FILES = ("providers/disk.py", "providers/files.py")
+FILES = ("providers/disk.py", "providers/disk_error.py", "providers/files.py", "providers/folder.py")
 READINGS = ("cursors.py", "readings.py", "segments.py", "stream_handlers.py")
 
 include("../protocol")  # noqa: F821

@@ -2,13 +2,14 @@
 files, renames. Of an agent's log and of its `files` store."""
 
 from cradle_device import system
-from cradle_device.providers import disk, files
+from cradle_device.providers import disk, files, folder
 
 # What stands for them while a count runs: (module, name, how it is wrapped).
 _PLAIN, _FILE, _ENTRIES = 0, 1, 2
 _WRAPPED = (
     (system, "open_private", _FILE), (system, "sync_file", _PLAIN), (system, "replace", _PLAIN),
     (system, "remove", _PLAIN), (disk, "open_file", _FILE), (files, "look", _PLAIN), (files, "listing", _ENTRIES),
+    (folder, "look", _PLAIN), (folder, "listing", _ENTRIES),
 )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ import os
 
 from cradle_device import system
 from cradle_device.providers import disk
-from cradle_device.providers.files import MAX_DEPTH, FilesStore
+from cradle_device.providers.files import FilesStore
+from cradle_device.providers.folder import MAX_DEPTH
 from cradle_protocol.compat import MICROPYTHON, sha256
 from cradle_protocol.errors import BAD_NAME, CHANGED, LIMIT, NO_PARENT, NO_STORE, NOT_ALLOWED, UNREADABLE
 from cradle_protocol.provider.paths import bad_path, own_name
