@@ -247,6 +247,24 @@ class MemoryStore(KeepingStore):
             if not any(path == h or path.startswith(h + "/") for h in self.hidden):
                 yield path, self._stamp(self.objects[path])
 
+    def names_only(self) -> "Iterator[tuple[str, bool]]":
+        """As `FilesStore` has it."""
+        for path, stamp in self.items():
+            yield path, stamp[:1] == b"d"
+
+    def visit(self, identity: str, buffer: memoryview) -> "tuple[int, bytes | None]":
+        """As `FilesStore` has it."""
+        self.store_id()
+        self.fault(identity, reading=True)
+        one = self.objects.get(identity)
+        if one is None or one.content is None:
+            return 0, self.stamp(identity)
+        self.reads += 1
+        data = one.content[: len(buffer)]
+        buffer[: len(data)] = data
+        self.bytes_read += len(data)
+        return len(data), self.stamp(identity)
+
     def _stamp(self, one: Stored) -> bytes:
         mode = one.mode if self.modes else 0
         if one.content is None:

@@ -2,13 +2,17 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cradle_desktop.sync import depart
+from cradle_desktop.sync import depart, first
+from cradle_desktop.sync.first import Going
 from cradle_desktop.sync.hashing import AHEAD_FROM, RunningHash
 from cradle_desktop.sync.upload import Upload
+from cradle_protocol.errors import UNREADABLE
+from cradle_protocol.provider.paths import FAT_NAMES
 from cradle_protocol.sync.change import change_of, remap
 from cradle_protocol.sync.detect import detect
 from cradle_protocol.sync.item import Item, Link, item_id
@@ -20,8 +24,8 @@ from cradle_testing.worlds import Cut, PowerCut, World
 NAMES = [f"file {n}" for n in range(9)]
 
 
-def filled(folder: Path, batch_items: int = 3) -> World:
-    world = World(folder, batch_items=batch_items)
+def filled(folder: Path, batch_items: int = 3, desktops: "tuple[str, ...]" = ("D1",)) -> World:
+    world = World(folder, desktops, batch_items=batch_items)
     for name in NAMES:
         world["D1"].store.write(name, name.encode())
     return world
@@ -145,6 +149,97 @@ def test_a_crash_in_a_first_sync_costs_no_conflict(tmp_path: Path, step: int) ->
     assert result.conflicts == 0 and not result.skipped
     assert world["R1"].store.tree() == {name: name.encode() for name in NAMES}
     assert world["D1"].store.tree() == {name: name.encode() for name in NAMES}
+
+
+def test_the_first_batch_leaves_before_the_rest_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first, "FIRST_BATCH", 2)
+    world = filled(tmp_path, batch_items=4)
+    world["D1"].store.advance(10)  # what is young is looked at twice
+    seen, sent, visit, begin = [], [], world["D1"].store.visit, Upload.begin
+    monkeypatch.setattr(world["D1"].store, "visit", lambda *one: (seen.append(one[0]), visit(*one))[1])
+    monkeypatch.setattr(Upload, "begin", lambda *args: (sent.append(len(seen)), begin(*args))[1])
+    world.sync("D1", "R1")
+    assert sent == [2, 6, 9] and len(set(seen)) == len(seen) == 9
+
+
+def test_ticks_are_durable_before_the_first_of_them_leaves(tmp_path: Path) -> None:
+    world = filled(tmp_path)
+    desk = world["D1"]
+    ticks: list[int] = []
+    desk.meta.on_act = lambda: ticks.append(desk.meta.tick)
+    world.sync("D1", "R1")
+    assert ticks and set(ticks) == {len(NAMES)}
+    assert sorted(item.created[0] for item in desk.meta.items()) == list(range(1, len(NAMES) + 1))
+
+
+def test_no_batch_of_a_first_sync_is_larger_than_the_device_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    sizes = [400_000, 30_000, 700_000, 10, 900_000, 2_000_000, 300_000]
+    for n, size in enumerate(sizes):
+        world["D1"].store.write(f"d{n}", os.urandom(size))
+    batches: list[int] = []
+    gather = Going._gather
+    monkeypatch.setattr(
+        Going,
+        "_gather",
+        lambda going, most: (found := gather(going, most), batches.append(sum(d.size for d, _ in found)))[0],
+    )
+    world.sync("D1", "R1")
+    assert sum(batches) == sum(sizes) and all(size <= 1 << 20 or size == 2_000_000 for size in batches)
+    world.settle_and_check(rounds=1)
+
+
+@pytest.mark.parametrize("late", ["gone", "a directory", "unreadable", "edited"])
+def test_what_changes_between_its_name_and_its_visit(
+    tmp_path: Path, late: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = filled(tmp_path, batch_items=100)
+    store = world["D1"].store
+    names_only = store.names_only
+
+    def names() -> "Iterator[tuple[str, bool]]":
+        yield from names_only()
+        if late == "unreadable":
+            store.failing_reads["file 3"] = UNREADABLE
+        elif late == "edited":
+            store.write("file 3", b"edited meanwhile")
+        else:
+            store.delete("file 3")
+        if late == "a directory":
+            store.mkdir("file 3")
+
+    monkeypatch.setattr(store, "names_only", names)
+    result = world.sync("D1", "R1")
+    left_out = late in ("a directory", "unreadable")
+    assert [name for name, _ in result.skipped] == ["file 3"] * left_out and result.up.skipped == left_out
+    assert result.up.applied == len(NAMES) - left_out - (late == "gone")
+    store.failing_reads.clear()
+    monkeypatch.undo()
+    assert world.sync("D1", "R1").up.applied == left_out
+    world.settle_and_check(rounds=1)
+
+
+def test_an_empty_device_with_a_past_gets_an_ordinary_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = filled(tmp_path, desktops=("D1", "D2"))
+    world["R1"].store.write("was here", b"once")
+    world.sync("D2", "R1")
+    world["D2"].store.delete("was here")
+    world.sync("D2", "R1")
+    monkeypatch.delattr(Going, "run")
+    world.sync("D1", "R1")
+    assert world["R1"].store.tree() == {name: name.encode() for name in NAMES}
+
+
+def test_names_that_the_device_cannot_hold_are_left_out_as_ever(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for name in ("long" * 5, "short", "b?d"):
+        world["D1"].store.write(name, b"1")
+    world["R1"].store.name_max = 10
+    world["R1"].store.names = FAT_NAMES
+    result = world.sync("D1", "R1")
+    assert sorted(name for name, _ in result.skipped) == ["b?d", "long" * 5] and result.up.applied == 1
 
 
 def test_long_transfers_become_durable_before_a_batch_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cradle_protocol.sync.version import Vector
+    from cradle_protocol.sync.version import Vector, Version
 
 # Rows fetched at a time while items stream: some 200 KB, and no cursor stays open between two of them.
 PAGE = 1000
@@ -188,11 +188,20 @@ class SqliteMetadata(Metadata):
             item.oid = self._oid
         self._hold(item if self._changed.get(item.id) is item else item.copy(), mark_of(item))
 
-    def create(self, item_id: bytes, identity: str, values: "list[bytes]", stamp: bytes, flags: int) -> None:
+    def create(
+        self,
+        item_id: bytes,
+        identity: str,
+        values: "list[bytes]",
+        stamp: bytes,
+        flags: int,
+        version: "Version | None" = None,
+    ) -> Item:
         self._oid += 1
-        version = self.next_version()
+        version = version or self.next_version()
         item = Item(item_id, self._oid, identity, version, [version] * len(values), values, stamp, flags)
         self._hold(item, bytes((flags,)) + stamp)
+        return item
 
     def _hold(self, item: Item, mark: bytes) -> None:
         """Until the next commit this object is what the item is."""

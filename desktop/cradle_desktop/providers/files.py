@@ -137,12 +137,26 @@ class FilesStore(KeepingStore):
     # -- looking
 
     def items(self) -> "Iterator[tuple[str, bytes]]":
+        scanner = self._scanner()
+        yield from scanner.run()
+        self._end_scan()
+
+    def names_only(self) -> "Iterator[tuple[str, bool]]":
+        """As `items`, but (identity, is it a directory): nothing is looked at yet; `visit` does that."""
+        scanner = self._scanner()
+        yield from scanner.names()
+        self._end_scan()
+
+    def _scanner(self) -> Scanner:
         self.store_id()
         folder = self._open()
         self._scanned = self.clock()
         scanner = Scanner(folder, self.stamps.full)
         self.skipped, self.nested = scanner.skipped, scanner.nested
-        yield from scanner.run()
+        return scanner
+
+    def _end_scan(self) -> None:
+        folder = self._open()
         if not self._is_current(folder):
             raise StoreError(NO_STORE, f"{self.root} went away during the scan")
         self._read_id(folder)
@@ -209,6 +223,23 @@ class FilesStore(KeepingStore):
             finally:
                 os.close(fd)
         except OSError as error:
+            raise looking(error) from error
+
+    def visit(self, identity: str, buffer: memoryview) -> "tuple[int, bytes | None]":
+        """The beginning of a file, read into the buffer: how much of it, and the stamp of what was read, afterwards.
+
+        None for a stamp: there is no such file. A stamp that is not racy says that nothing was written meanwhile.
+        """
+        try:
+            place = self._open().near(identity)
+            fd = os.open(place.name, READ, dir_fd=place.fd)
+            try:
+                return os.readv(fd, (buffer,)), self.stamps.pack(os.fstat(fd))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno in MISSING:
+                return 0, None
             raise looking(error) from error
 
     def room(self) -> int:

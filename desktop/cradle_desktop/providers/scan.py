@@ -7,7 +7,8 @@ tuple that is handed out.
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from cradle_desktop.providers.folder import MISSING, Folder
 from cradle_desktop.providers.kernel import LIST
@@ -17,6 +18,7 @@ from cradle_protocol.provider.paths import MAX_NAME, MAX_PATH, own_name
 from cradle_protocol.provider.store import StoreError
 
 _DEEPEST = MAX_PATH - MAX_NAME - 1  # bytes of a directory's path below which any name fits
+_Found = TypeVar("_Found")
 _KIND, _REGULAR, _FOLDER = 0o170000, stat.S_IFREG, stat.S_IFDIR
 
 
@@ -36,17 +38,25 @@ class Scanner:
         """All objects, directories before what lies in them. Raises StoreError(NO_STORE) if the folder goes away."""
         self._folder.forget()
         while self._waiting:
-            yield from self._survey(*self._waiting.pop())
+            yield from self._survey(self._list, *self._waiting.pop())
 
-    def _survey(self, identity: str, path: str) -> "list[tuple[str, bytes]]":
-        """All objects of one directory; its directories are added to those that wait."""
+    def names(self) -> "Iterator[tuple[str, bool]]":
+        """The same, but nothing is looked at: (identity, is it a directory)."""
+        self._folder.forget()
+        while self._waiting:
+            yield from self._survey(self._names, *self._waiting.pop())
+
+    def _survey(
+        self, look: "Callable[[int, str, str], list[tuple[str, _Found]]]", identity: str, path: str
+    ) -> "list[tuple[str, _Found]]":
+        """All objects of one directory, as `look` gives them; its directories are added to those that wait."""
         if len(os.fsencode(path)) > _DEEPEST or len(identity.encode()) > _DEEPEST:
             self.skipped.append((identity, BAD_NAME))
             return []
         try:
             fd = self._folder.directory(path, LIST)
             try:
-                return self._list(fd, identity, path)
+                return look(fd, identity, path)
             finally:
                 os.close(fd)
         except OSError as error:
@@ -100,6 +110,32 @@ class Scanner:
                 continue
             found.append((f"{here}{shown}", stamp))
         self._waiting += below
+        return found
+
+    def _names(self, fd: int, identity: str, path: str) -> "list[tuple[str, bool]]":
+        found: list[tuple[str, bool]] = []
+        here, prefix = identity and identity + "/", path and path + "/"
+        with os.scandir(fd) as listing:
+            entries = list(listing)
+        odd = _identities([entry.name for entry in entries if not entry.name.isascii()], here, self.skipped)
+        for entry in entries:
+            name = entry.name
+            if name[0] == "." and own_name(name):
+                if identity:
+                    self.nested.append(identity)
+                continue
+            shown = odd.get(name, name) if odd else name
+            if shown is None:
+                continue
+            if shown != name:
+                self._folder.spelled[here + shown] = name
+            if entry.is_file(follow_symlinks=False):
+                found.append((here + shown, False))
+            elif entry.is_dir(follow_symlinks=False):
+                found.append((here + shown, True))
+                self._waiting.append((here + shown, prefix + name))
+            else:
+                self.skipped.append((here + shown, NOT_ALLOWED))
         return found
 
 

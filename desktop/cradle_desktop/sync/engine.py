@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.ancestors import Ancestors
     from cradle_desktop.conflict.store import ConflictStore
+    from cradle_desktop.sync.first import Name
     from cradle_desktop.sync.holdings import Holdings
     from cradle_desktop.sync.plan import Plan
     from cradle_desktop.sync.report import OpenJournal
@@ -47,14 +48,19 @@ def synchronize(
     result = TypeResult(store.type)
     with _serving(connection, observer, result):
         own = meta.replicas[0]
-        remote, scan = _look(connection, store, meta, observer, False, options.set_back)
+        remote, scan, names = _look(connection, store, meta, observer, options)
         options.apart(remote.store_id)
         if word := news(options.partner, options.met, remote):
             observer.note(word)
         _doubt(options, meta, bool(word) or meta.replicas[0] != own)
         result.met, result.filter = met(remote), remote.filter
         holdings = _holdings(remote, store, options)
-        if _nothing_moved(meta, remote, scan) and (holdings is None or not holdings.due(meta)):
+        if names is not None:
+            from cradle_desktop.sync.first import First
+            from cradle_desktop.sync.planner import Planner
+
+            First(Planner(store, meta, remote, options), conflicts, observer, journal, result).send(names)
+        elif _nothing_moved(meta, remote, scan) and (holdings is None or not holdings.due(meta)):
             result.filtered = options.filtered
             conflicts.waiting(options.partner, store.type, [])
             if options.ancestors is not None and options.ancestors.empty():
@@ -115,7 +121,7 @@ def preview(
     from cradle_desktop.sync.planner import Planner
 
     looking = Overlay(meta)
-    remote, scan = _look(connection, store, looking, observer or Observer(), True, options.set_back)
+    remote, scan, _ = _look(connection, store, looking, observer or Observer(), options, preview=True)
     options.apart(remote.store_id)
     word = news(options.partner, options.met, remote)
     _doubt(options, looking, bool(word) or looking.replicas[0] != meta.replicas[0])
@@ -125,29 +131,55 @@ def preview(
 
 
 def _look(
-    connection: Connection, store: ObjectStore, meta: Metadata, observer: Observer, preview: bool, set_back: bool
-) -> "tuple[RemoteReplica, Scan]":
+    connection: Connection,
+    store: ObjectStore,
+    meta: Metadata,
+    observer: Observer,
+    options: SyncOptions,
+    preview: bool = False,
+    again: bool = False,
+) -> "tuple[RemoteReplica, Scan, list[Name] | None]":
     """Both sides scan at once; once more if the device knows later ticks of ours than we do: those are used up.
 
-    set_back: they may be used up anyhow.
+    With names in the answer nothing was scanned here: all of it is new to both sides (`first`).
     """
     before = meta.tick
-    if set_back:
+    if options.set_back and not again:  # ticks may be used up anyhow
         if not preview:
             recover(store, meta)
         _renew(meta, before, observer)
     remote = RemoteReplica(connection, meta, store.type, preview)
     if not preview:
         recover(store, meta)
+        if (names := _all_new(store, meta, remote, options, observer)) is not None:
+            return remote, Scan(), names
     with watched_scan(store, connection, observer), remembering(meta) as remote.former:
         scan = detect(store, meta, look_only=preview, hold=not preview)
     scan.skipped = worth_telling(scan.skipped, store.type, meta)
-    remote.finish()
+    if not remote.finished:
+        remote.finish()
     if newest(remote.knowledge, 0) <= before:
-        return remote, scan
+        return remote, scan, None
     _renew(meta, before, observer)
     remote.close()
-    return _look(connection, store, meta, observer, preview, False)
+    return _look(connection, store, meta, observer, options, preview, again=True)
+
+
+def _all_new(
+    store: ObjectStore, meta: Metadata, remote: RemoteReplica, options: SyncOptions, observer: Observer
+) -> "list[Name] | None":
+    """The names of all objects here, if everything is new to both sides, and the link so fast that a device would wait
+    for our scan; else None."""
+    connection = remote.connection
+    if meta.tick or connection.rate or not connection.steady or options.direction == "to-desktop":
+        return None
+    if not hasattr(store, "visit") or next(meta.items(), None) is not None:
+        return None
+    from cradle_desktop.sync.first import listed, possible
+
+    names = listed(store, connection, observer)
+    remote.finish()
+    return names if possible(names, store, remote) else None
 
 
 def _renew(meta: Metadata, before: int, observer: Observer) -> None:

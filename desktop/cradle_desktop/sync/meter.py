@@ -5,8 +5,9 @@ desktop that says nothing for long.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from cradle_desktop.connection import Connection
 from cradle_desktop.sync.report import Cancelled, Observer, Progress
@@ -83,26 +84,35 @@ def stop_now(observer: Observer) -> None:
         raise Cancelled
 
 
+_Found = TypeVar("_Found")
+
+
+def watched(
+    found: "Iterable[_Found]", connection: Connection, observer: Observer, meter: "Meter | None" = None
+) -> "Iterator[_Found]":
+    """What a scan finds, while it finds it: told to the meter, ended when the observer wishes, and the connection moves
+    its bytes: a serial line must not fall silent.
+    """
+    due = time.monotonic() + AWAKE
+    for done, item in enumerate(found):
+        if time.monotonic() >= due:
+            safe_point(observer)
+            if meter is not None:
+                meter.at(done)
+            if not connection.steady:
+                connection.poll()  # on other links the kernel answers for us
+            connection.keep_alive(time.monotonic())
+            due = time.monotonic() + AWAKE
+        yield item
+
+
 @contextmanager
 def watched_scan(store: ObjectStore, connection: Connection, observer: Observer) -> Iterator[None]:
-    """While the block runs, a scan of this store is told to the observer, ends when it shall, and lets the connection
-    move its bytes: a serial line must not fall silent.
-    """
+    """While the block runs, a scan of this store is `watched`."""
     scan, meter = store.items, Meter(observer, connection, store.type, "scan")
-
-    def items() -> Iterator[tuple[str, bytes]]:
-        due = time.monotonic() + AWAKE
-        for done, item in enumerate(scan()):
-            if time.monotonic() >= due:
-                safe_point(observer)
-                meter.at(done)
-                if not connection.steady:
-                    connection.poll()  # on other links the kernel answers for us
-                due = time.monotonic() + AWAKE
-            yield item
-
     meter.at(0)
-    store.items = items  # type: ignore[method-assign]  # of this one object, for as long as it is scanned
+    # Of this one object, for as long as it is scanned.
+    store.items = lambda: watched(scan(), connection, observer, meter)  # type: ignore[method-assign]
     try:
         yield
     finally:

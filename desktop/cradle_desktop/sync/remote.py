@@ -89,12 +89,14 @@ class RemoteReplica:
         self._seen = _newest(meta, self._expected)
         body = SyncOpen(flags, type_name, meta.replicas[0], self._seen).to_bytes()
         self._opening = connection.start(c.SYNC_OPEN, body)
+        self.finished = False
         self.shown: dict[bytes, Change] = {}
         self.former: Former = {}  # what changed here, as the device may have it still
 
     def finish(self) -> None:
         """Wait for the scan's end and learn what the device says of its replica."""
         parts = [bytes(body) for _, body, _ in self.connection.replies(self._opening)]
+        self.finished = True
         reply = SyncOpenReply.from_bytes(b"".join(parts))
         self.channel, self.store_id, self.objects = reply.channel, reply.store_id, reply.objects
         self.replica_id = reply.replica_id
@@ -109,6 +111,12 @@ class RemoteReplica:
         self.forgotten = Knowledge.from_bytes(reply.forgotten, self._ours)
         self.generation, self.filter = reply.generation, reply.filter
         self._staged = {(i, self._mine(version)): length for i, version, length in reply.staged}
+
+    def untouched(self) -> bool:
+        """Does the device hold and know nothing at all, wants it everything, could it look everywhere?"""
+        nothing = Knowledge()
+        known = not nothing.contains(self.knowledge) or not nothing.contains(self.forgotten)
+        return not (known or self.objects or self.skipped or self.generation or self._staged)
 
     def _mine(self, version: Version) -> Version:
         if version[1] >= len(self._ours):

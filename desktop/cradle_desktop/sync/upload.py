@@ -70,7 +70,7 @@ class Upload:
         """One change; its index is the number of changes before it."""
         self._add(encode_apply_change(remap(change, self._keys), content, offset))
 
-    def file(self, index: int, item: Item, named: bool, data: bytes, digest: bytes) -> None:
+    def file(self, index: int, item: Item, named: bool, data: Bytes, digest: bytes) -> None:
         """The change of an item and its content, a small one, whole: in one part where both fit into one."""
         size = len(data)
         head = self._new_file(index, item, size) if named else b""

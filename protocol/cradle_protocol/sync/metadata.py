@@ -59,10 +59,20 @@ class Metadata:
         """Keep this item. An item with oid 0 is given the next object id, in place."""
         raise NotImplementedError
 
-    def create(self, item_id: bytes, identity: str, values: "list[bytes]", stamp: bytes, flags: int) -> None:
-        """Keep a new item, every unit of it with one fresh version of our own."""
-        version = self.next_version()
-        self.put(Item(item_id, 0, identity, version, [version] * len(values), values, stamp, flags))
+    def create(
+        self,
+        item_id: bytes,
+        identity: str,
+        values: "list[bytes]",
+        stamp: bytes,
+        flags: int,
+        version: "Version | None" = None,
+    ) -> "Item":
+        """Keep a new item, every unit of it with one version of our own: a fresh one, or one that was set aside."""
+        version = version or self.next_version()
+        item = Item(item_id, 0, identity, version, [version] * len(values), values, stamp, flags)
+        self.put(item)
+        return item
 
     def drop(self, item_id: bytes) -> None:
         """Remove the record of an item, as if it had never been there."""

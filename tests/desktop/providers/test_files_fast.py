@@ -8,7 +8,7 @@ import pytest
 from cradle_desktop.providers.files import FilesStore
 from cradle_protocol.errors import CHANGED, UNREADABLE
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.values import file_value
+from cradle_protocol.sync.values import DIRECTORY, file_value
 from cradle_testing.store_contract import must, put, status_of
 from cradle_testing.stores import FolderHand
 
@@ -90,3 +90,32 @@ def test_a_whole_read_tells_what_was_read(store: FilesStore, root: Path, hand: F
         with pytest.raises(StoreError) as error:
             store.read_whole(name, 4)
         assert status_of(error) == UNREADABLE
+
+
+def test_names_alone_are_those_of_a_scan(store: FilesStore, root: Path, hand: FolderHand) -> None:
+    for path in ("a", "d/b", "d/e/c", "\u00fc/\u00e4", "Z"):
+        hand.write(path, b"1")
+    hand.write("decomposed a\u0308", b"1")
+    (root / "link").symlink_to("a")
+    (root / "d/pipe").parent.mkdir(exist_ok=True)
+    os.mkfifo(root / "d/pipe")
+    (root / "d/e/.cradle").mkdir()
+    whole = [(path, store.values(stamp)[0] == DIRECTORY) for path, stamp in store.items()]
+    skipped, nested = sorted(store.skipped), store.nested
+    assert sorted(store.names_only()) == sorted(whole)
+    assert sorted(store.skipped) == skipped and store.nested == nested and len(skipped) == 2
+
+
+def test_a_visit_reads_and_looks_at_once(store: FilesStore, root: Path, hand: FolderHand) -> None:
+    hand.write("d/f", b"four")
+    room = memoryview(bytearray(6))
+    assert store.visit("d/f", room) == (4, store.stamp("d/f")) and bytes(room[:4]) == b"four"
+    hand.write("d/f", b"grown longer")
+    assert store.visit("d/f", room) == (6, store.stamp("d/f"))
+    (root / "link").symlink_to("d/f")
+    os.mkfifo(root / "pipe")
+    for name in ("link", "pipe", "nothing", "no/thing"):
+        assert store.visit(name, room)[1] is None
+    with pytest.raises(StoreError) as error:
+        store.visit("d", room)
+    assert status_of(error) == UNREADABLE
