@@ -25,13 +25,15 @@ def around(location: str) -> Iterator[str]:
         yield location
 
 
-def check_free(location: str, known: "Container[str]") -> None:
+def check_free(
+    location: str, known: "Container[str]", advice: str = "name a folder outside of it with --store"
+) -> None:
     """Raise Usage if the folder lies inside a store that is none of these locations."""
     for folder in around(os.path.realpath(location)):
         if store_id_in(folder) and folder not in known:
             raise Usage(
                 f"{location} lies inside {folder}, which is a store already, of an agent on this machine perhaps: each "
-                "sync would copy the copies; name a folder outside of it with --store"
+                f"sync would copy the copies; {advice}"
             )
 
 

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable
 
-from cradle_desktop.apart import check_no_state
+from cradle_desktop.apart import check_free, check_no_state
 from cradle_desktop.config import home, nested, store_location
 from cradle_desktop.connection import LINK_ERRORS
 from cradle_desktop.errors import LinkGone, NotPaired, Usage, UserError
@@ -101,14 +101,22 @@ class Pairing:
         from cradle_desktop.stick.agent import make_stick
 
         for partner in self.registry.all():
-            for one in partner.types:
-                if nested(self.address, one.location):
+            for folder in [one.location for one in partner.types] + self._other_stick(partner):
+                if nested(self.address, folder):
                     raise Usage(
-                        f"{self.address} cannot be a partner: {one.location}, which is synced with {partner.name}, is "
-                        f"the same folder or lies in the same place; name a folder beside it"
+                        f"{self.address} cannot be a partner: {folder}, which is synced with {partner.name}, is the "
+                        f"same folder or lies in the same place; name a folder beside it"
                     )
+        check_free(self.address, (), "name a folder outside of it")
         check_no_state(self.address, home())
         make_stick(self.address)
+
+    def _other_stick(self, partner: Partnership) -> "list[str]":
+        """Where a partner's folder is that is another one than ours: a stick that was met before is met again."""
+        from cradle_desktop.stick.place import id_at
+
+        there = is_stick(partner.address) and id_at(partner.address) == partner.device_id
+        return [partner.address] if there and id_at(self.address) != partner.device_id else []
 
     def _greet(self, device_id: bytes = b"", name: str | None = None) -> Greeting:
         key = b""

@@ -67,6 +67,18 @@ def own_files(stick: Path) -> "set[str]":
     return {path.name for path in (stick / OWN).iterdir() if path.is_file()}
 
 
+def test_a_stick_inside_another_one_is_refused(one: Holder, two: Holder, stick: Path) -> None:
+    """Inside of it by any desktop; around it by the one that knows it. What is refused is not made."""
+    inner = stick / "inner"
+    inner.mkdir()
+    for desktop in (one.desktop, two.desktop):
+        said = desktop.run("pair", str(inner), "--name", "inner", expect=2).err
+        assert str(stick) in said and not (inner / OWN).exists()
+    said = one.desktop.run("pair", str(stick.parent), "--name", "outer", expect=2).err
+    assert str(stick) in said and not (stick.parent / OWN).exists()
+    assert "is known by its id" in one.desktop.run("pair", str(stick), "--name", "stick").err
+
+
 def test_a_stick_carries_changes_between_two_desktops(one: Holder, two: Holder, stick: Path) -> None:
     """Each goes on where the other one stopped: edits, deletes and moves, both ways, and at the end nothing moves."""
     write_tree(one.left, {"a": b"1", "b/c": b"2", "gone": b"3"})
