@@ -26,6 +26,9 @@ from cradle_protocol.errors import ProtocolError  # noqa: E402
 # Idle waits: short while something is going on, so that a line of 921600 baud never waits for us.
 BUSY_S, IDLE_S = 0.001, 0.01
 CALM = 200
+# How often a port is looked for that is not there.
+LOOK_MS = 200
+WRAP = 0x3FFFFFFF  # where the counter of milliseconds begins anew
 
 
 def options(words):
@@ -44,9 +47,7 @@ def listen(agent, address):
     rest = rest.lstrip("/") if scheme == "tcp" else rest
     place = rest.partition("?")[0]
     if scheme == "serial":
-        from cradle_device.links.stream import open_tty
-
-        agent.attach(open_tty(place))
+        agent.listen(Port(place))
         return "serial:" + place
     if scheme == "tcp":
         from cradle_device.links.tcp import TcpListener
@@ -57,10 +58,33 @@ def listen(agent, address):
     raise SystemExit("unix.py: --listen takes tcp:HOST:PORT or serial:PATH, not %s" % address)
 
 
-def serve(agent, lasting):
-    """Poll for ever; with a line only until the line is gone."""
+class Port:
+    """A serial port that may go and come back, as a USB gadget's does; it is opened again when it is there."""
+
+    def __init__(self, path):
+        self.path, self.link = path, None
+        self.looked = system.now_ms() - LOOK_MS
+
+    def accept(self, timeout):
+        """A link, if the port is there and the last link is gone. It never waits."""
+        if self.link is not None and self.link.open:
+            return None
+        if (system.now_ms() - self.looked) & WRAP < LOOK_MS:
+            return None
+        from cradle_device.links.stream import open_tty
+
+        self.looked = system.now_ms()
+        try:
+            self.link = open_tty(self.path)
+            return self.link
+        except OSError:
+            return None
+
+
+def serve(agent):
+    """Poll for ever."""
     calm = 0
-    while lasting or agent.attached():
+    while True:
         if agent.poll():
             calm = 0
         else:
@@ -80,8 +104,7 @@ def main(words):
     except ProtocolError as error:
         raise SystemExit("unix.py: " + error.text)
     print("listening", address)  # noqa: T201  whoever started this waits for it
-    serve(agent, address.startswith("tcp"))
-    agent.close()
+    serve(agent)
 
 
 if __name__ == "__main__":

@@ -140,6 +140,7 @@ class Agent:
             from cradle_device.line import LineService
 
             service = LineService(self, link, errors)
+        self._services = [one for one in self._services if not one.closed]
         if self._full():
             service.close("too many connections")
         else:
@@ -147,8 +148,11 @@ class Agent:
         return service
 
     def _full(self) -> bool:
-        self._services = [one for one in self._services if not one.closed]
-        return len([one for one in self._services if one.talk is not None]) >= self.sessions + _HALLWAY
+        taken = 0
+        for one in self._services:  # each turn: no list is made
+            if one.talk is not None and not one.closed:
+                taken += 1
+        return taken >= self.sessions + _HALLWAY
 
     def listen(self, listener: "Listener", errors: "Any" = OSError) -> None:
         """Take links from a listener whenever `poll` is called."""

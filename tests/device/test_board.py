@@ -4,6 +4,7 @@ import os
 import pty
 import socket
 import subprocess
+import sys
 import time
 import tty
 from collections.abc import Iterator
@@ -60,6 +61,46 @@ def agent(board: Path, home: Path, heap: str = HEAP) -> Iterator[FarHand]:
         os.close(ours)
         os.close(theirs)
         assert "Error" not in output, output
+
+
+@pytest.mark.parametrize("program", ["unix", "logger"])
+@pytest.mark.parametrize("interpreter", ["micropython", "cpython"])
+def test_a_port_that_goes_and_comes_back(board: Path, tmp_path: Path, interpreter: str, program: str) -> None:
+    """As a USB gadget's does when the cable is pulled: the program opens it again, and its rows go on."""
+    place = tmp_path / "port"
+    ours, theirs = _port(place)
+    words = ["--listen", f"serial:{place}", "--root", str(tmp_path / "data"), "--state", str(tmp_path / "state")]
+    run = [str(ROOT / "device/boot/unix.py")]
+    if program == "logger":
+        run = [str(ROOT / name) for name in ("tests/loopback/logging_device.py", "device/boot", "device/examples")]
+        words += ["--journal", str(tmp_path / "journal"), "--name", "porch", "--every", "5"]
+    path = f"{board}:.frozen"
+    start = [need("micropython"), "-X", "heapsize=" + HEAP]
+    if interpreter == "cpython":
+        start, path = [sys.executable], f"{ROOT / 'protocol'}:{ROOT / 'device'}"
+    environment = {"PATH": "/usr/bin:/bin", "MICROPYPATH": path, "PYTHONPATH": path}
+    process = subprocess.Popen([*start, *run, *words], env=environment)
+    try:
+        for _ in range(3):
+            FarHand(ours)
+            os.close(theirs)
+            os.close(ours)
+            ours, theirs = _port(place)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+        os.close(theirs)
+        os.close(ours)
+
+
+def _port(place: Path) -> "tuple[int, int]":
+    """Both ends of a new port of this name."""
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    place.unlink(missing_ok=True)
+    place.symlink_to(os.ttyname(theirs))
+    return ours, theirs
 
 
 def test_what_a_board_loads_is_small(board: Path) -> None:

@@ -48,7 +48,7 @@ def main(words):
     logger.run(agent, readings, int(wanted.get("every", 1000)), turn)
     readings.flush()
     turn()
-    unix.serve(agent, wanted["listen"].startswith("tcp"))
+    unix.serve(agent)
 
 
 main(sys.argv[3:])

@@ -256,8 +256,6 @@ def killed_often(place: Path, desktop: Desktop, name: str, board: "Path | None",
                 assert desktop.run("sync", expect=None).code in (0, 3, 7)
                 wire.cut()
                 wire.mend()
-                agent.kill()  # the example does not look for a port that went
-                agent.start()
             else:
                 killed(desktop, rng)
                 if rng.random() < 0.4:

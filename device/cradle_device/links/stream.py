@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 # A tty that says it can be written may have room for little more.
 _WRITE = 256
 _VTIME, _VMIN = 5, 6
+_EIO = 5
 
 
 class StreamLink:
     """`reader` and `writer` may be one object. A flash write that stops interrupts is announced if `stalls`.
 
     repl    the port is also this machine's console
+    open    not closed yet
     stalls  flash writes make this machine deaf for a while (an RP2040's UART)
     """
 
@@ -29,7 +31,7 @@ class StreamLink:
     def __init__(
         self, reader: "Any", writer: "Any" = None, name: str = "serial", repl: bool = False, stalls: bool = False
     ) -> None:
-        self.name, self.repl, self.stalls = name, repl, stalls
+        self.name, self.repl, self.stalls, self.open = name, repl, stalls, True
         self._reader = reader
         self._writer = reader if writer is None else writer
         self._in, self._out = select.poll(), select.poll()
@@ -38,9 +40,13 @@ class StreamLink:
 
     def read_into(self, view: memoryview) -> int:
         """What has come, 0 if nothing has. OSError when the port is gone."""
-        if not self._in.poll(0):
+        there = self._in.poll(0)
+        if not there:
             return 0
-        return self._reader.readinto(view) or 0
+        count = self._reader.readinto(view) or 0
+        if not count and there[0][1] & select.POLLHUP and not self.repl:
+            raise OSError(_EIO, "the port is gone")  # it would read nothing for ever
+        return count
 
     def write_some(self, chunks: "list[Bytes]") -> int:
         """How many bytes the port took."""
@@ -59,6 +65,7 @@ class StreamLink:
 
     def close(self) -> None:
         """Close the port, unless it is the console."""
+        self.open = False
         if not self.repl:
             self._reader.close()
             if self._writer is not self._reader:
