@@ -44,8 +44,7 @@ class Job:
         observer = self.observer
         planned = self.planner.plan(scan)
         plan = planned.plan
-        check_deletes("desktop", plan.to_desktop(), self.meta.live(), self.options.max_delete)
-        check_deletes(self.remote.name, plan.to_device(), self.remote.objects, self.options.max_delete)
+        self._check_deletes(plan)
         safe_point(observer)
         self.remote.connection.on_wait = lambda: stop_now(observer)  # from here on what is in hand is finished
         self._note_left_out(plan)
@@ -60,6 +59,14 @@ class Job:
         tell_fitted(plan, planned.skipped, observer)
         self._remember(plan, planned.skipped | unsent)
         self._note_left_over(planned, unsent)
+
+    def _check_deletes(self, plan: Plan) -> None:
+        """Raises MassDelete. A device with a filter can take away no more than it held: to lose that is to lose all."""
+        here, there, most = plan.to_desktop(), plan.to_device(), self.options.max_delete
+        check_deletes("desktop", here, self.meta.live(), most)
+        if self.planner.holdings is not None:
+            check_deletes("desktop", here, self.remote.objects + here.deleted, most, self.remote.name)
+        check_deletes(self.remote.name, there, self.remote.objects, most)
 
     def _note_left_out(self, plan: Plan) -> None:
         """What the plan leaves alone, on either side."""

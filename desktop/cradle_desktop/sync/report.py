@@ -203,15 +203,20 @@ def no_journal() -> "Journal | None":
 class MassDelete(Exception):
     """The plan deletes suspiciously much; nothing was done."""
 
-    def __init__(self, side: str, deletes: int, objects: int, percent: float) -> None:
+    def __init__(self, side: str, deletes: int, objects: int, percent: float, held: str) -> None:
+        some = f"on the {side} {deletes} of the {objects} objects that {held} held" if held else ""
+        some = some or f"{deletes} of {objects} objects on the {side}"
         super().__init__(
-            f"this sync would delete {deletes} of {objects} objects on the {side} (more than {percent:g} %): "
+            f"this sync would delete {some} (more than {percent:g} %): "
             f"nothing was done; look with 'cradle diff', then run 'cradle sync --max-delete 100%' if it is right"
         )
 
 
-def check_deletes(side: str, counts: Counts, objects: int, percent: float) -> None:
-    """Raise MassDelete if too large a share of a side's objects would go."""
+def check_deletes(side: str, counts: Counts, objects: int, percent: float, held: str = "") -> None:
+    """Raise MassDelete if too large a share of a side's objects would go.
+
+    held: the device that had these objects, where it has not all of them
+    """
     floor = EMPTY_FLOOR if counts.deleted == objects else MAX_DELETE_FLOOR
     if objects > floor and counts.deleted * 100 > objects * percent:
-        raise MassDelete(side, counts.deleted, objects, percent)
+        raise MassDelete(side, counts.deleted, objects, percent, held)
