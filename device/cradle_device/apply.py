@@ -169,7 +169,12 @@ class Batch:
         """Does the store show of a living item what the scan saw?"""
         if old.flags & IMPLIED:
             return True
-        return self.channel.store.stamp(old.identity) == (old.stamp if old.held() else None)
+        if old.held():
+            return self.channel.store.stamp(old.identity) == old.stamp
+        try:
+            return self.channel.store.stamp(old.identity) is None
+        except StoreError:
+            return True  # known by a name that cannot be here
 
     # -- contents
 

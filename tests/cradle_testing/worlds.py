@@ -226,6 +226,7 @@ class World:
         }
         self.content_bytes = 0  # of contents that crossed the link
         self.filtered: dict[tuple[str, str], bytes] = {}  # what of a device's filter each desktop has carried out
+        self.met: dict[tuple[str, str], bytes] = {}  # who answered it last
         self.notes: list[str] = []  # what a user was told
 
     def __getitem__(self, name: str) -> "Desk | Device":
@@ -286,6 +287,7 @@ class World:
         """The database of a desktop is wiped; the folder stays."""
         self.desks[desktop].forget_everything()
         self.filtered = {pair: done for pair, done in self.filtered.items() if pair[0] != desktop}
+        self.met = {pair: who for pair, who in self.met.items() if pair[0] != desktop}
 
     # -- sessions
 
@@ -326,20 +328,22 @@ class World:
         decisions: {path: "desktop", "device" or "both"}, what the user chose for conflicts that waited.
         journal: opens what displaced objects are noted in; ancestors: what the policy `merge` starts from.
         revert: drop what the receiving side changed by itself, where changes flow one way.
-        met: who answered at the last sync.
+        met: who answered at the last sync, b"" for who did.
         line: go by a serial line like this; echo: batches come twice and in another order, by this seed.
         """
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, cut_after, line, echo)
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
         options.ancestors, options.revert = ancestors, revert
-        options.met, options.set_back, desk.set_back = met, desk.set_back, False
+        options.met = met or self.met.get((desktop, device), b"")
+        options.set_back, desk.set_back = desk.set_back, False
         options.collision, options.impossible = self.collision, self.impossible
         options.filtered, options.now = self.filtered.get((desktop, device), b""), desk.store.now_ns // SECOND
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
             hears = observer or Notes(self.notes)
             result = synchronize(connection, desk.store, desk.meta, desk.conflicts, options, hears, journal)
+            self.met[desktop, device] = result.met
             if result.filtered:
                 self.filtered[desktop, device] = result.filtered
             return result
@@ -358,6 +362,7 @@ class World:
         """What `cradle diff` would print."""
         options = SyncOptions(policy=policy, direction=direction, partner=device)
         options.ancestors, options.filtered = ancestors, self.filtered.get((desktop, device), b"")
+        options.met, options.now = self.met.get((desktop, device), b""), self.desks[desktop].store.now_ns // SECOND
         options.set_back = self.desks[desktop].set_back
         options.collision, options.impossible = self.collision, self.impossible
         desk = self.desks[desktop]

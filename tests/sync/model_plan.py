@@ -87,7 +87,7 @@ class Planner:
         left: set[str],
     ) -> None:
         self.source, self.here, self.target, self.policy = source, target, target.shadow(), policy
-        self.common, self.left = common, left
+        self.common, self.left, self.shown = common, left, shown
         self.base = {path: item.copy() for path, item in target.items.items()}
         self.made = source.shadow().knowledge
         self.full = not contains(target.knowledge, source.forgotten)
@@ -125,9 +125,11 @@ class Planner:
         return ghosts
 
     def _stays(self, path: str, item: Item) -> bool:
-        """Does the device want it, or hold it as its own user made it?"""
-        held = self.target.items.get(path)
-        made = item.versions[0][1] == self.target.name and held is not None and held.held
+        """Does the device want it, or hold it as its own user made it, also where that won a conflict just now?"""
+        held, shown = self.target.items.get(path), self.shown.get(path)
+        won = shown is not None and not shown.dead and shown.values[0] == item.values[0]
+        version = shown.versions[0] if won and shown is not None else item.versions[0]
+        made = version[1] == self.target.name and held is not None and held.held
         return made or self.target.filter.wants(path, item)
 
     def _flips(self, path: str) -> bool:

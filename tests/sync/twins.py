@@ -106,7 +106,8 @@ class RealWorld(World):
         board.end.agent.limits.batch_items = sync.size
         connection, pump = self._connect(sync.desktop, sync.device, None)
         options = SyncOptions(policy=sync.policy, max_delete=100.0, partner=sync.device)  # type: ignore[arg-type]
-        options.filtered = self.filtered.get((sync.desktop, sync.device), b"")
+        pair = sync.desktop, sync.device
+        options.filtered, options.met = self.filtered.get(pair, b""), self.met.get(pair, b"")
         if sync.policy == "merge":
             options.ancestors = self._ancestors(sync)
         self.fates[sync.desktop].arm(sync.up.kill)
@@ -116,7 +117,7 @@ class RealWorld(World):
             with _batches_of(sync.size):
                 watch = Watch(sync.up.stop, sync.down.stop)
                 result = synchronize(connection, desk.store, desk.meta, desk.conflicts, options, watch)
-                self.filtered[sync.desktop, sync.device] = result.filtered or options.filtered
+                self.filtered[pair], self.met[pair] = result.filtered or options.filtered, result.met
         except Cut:
             pass
         except Killed as killed:

@@ -20,7 +20,7 @@ from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
-from cradle_protocol.sync.values import DIRECTORY, is_file, size_of
+from cradle_protocol.sync.values import DIRECTORY, EQUAL, compare, is_file, size_of
 
 # What a desktop remembers of the filter that it has carried out: generation, when in Unix seconds; then the text.
 _DONE = Struct(">IQ")
@@ -29,11 +29,14 @@ FEW = 200
 
 
 class Holdings:
-    """One device's, in one session. `done`: what `carried_out` gave at an earlier one, b"" for never."""
+    """One device's, in one session. `done`: what `carried_out` gave at an earlier one, b"" for never.
 
-    def __init__(self, remote: RemoteReplica, store: ObjectStore, done: bytes, now: int) -> None:
+    still: nothing goes there (changes flow to the desktop only), so that it holds what it holds
+    """
+
+    def __init__(self, remote: RemoteReplica, store: ObjectStore, done: bytes, now: int, still: bool = False) -> None:
         """Raises FilterError."""
-        self.remote, self.store = remote, store
+        self.remote, self.store, self.still = remote, store, still
         self.filter = Filter.read(remote.filter)
         self.now = now
         self._own = remote.meta.key_of(remote.replica_id)
@@ -49,10 +52,19 @@ class Holdings:
 
     def wants(self, item: Item) -> bool:
         """Shall the device hold this living item of ours?"""
-        if item.versions[0][1] == self._own and self.holds(item.id):
+        if self.still:
+            return not self.by_name(item.id)
+        if self._made_there(item):
             return True
         timed = self.filter.newer_than >= 0 and item.stamp and is_file(item.values[0])  # what is just coming has none
         return self._wants_at(item, self.store.age(item.stamp) if timed else -1)
+
+    def _made_there(self, item: Item) -> bool:
+        """Does the device hold what its own user made? Also where that won a conflict just now, and we stamped it."""
+        shown = self.remote.shown.get(item.id)
+        won = shown is not None and bool(shown.values) and compare((shown.values or [b""])[0], item.values[0]) == EQUAL
+        version = shown.versions[0] if won and shown is not None else item.versions[0]
+        return version[1] == self._own and self.holds(item.id)
 
     def _wants_at(self, item: Item, age: int) -> bool:
         value = item.values[0]
@@ -103,12 +115,14 @@ class Holdings:
 
     def due(self, meta: Metadata) -> bool:
         """Is there perhaps something to do, although nothing has changed?"""
-        return self._changed or bool(self._aged(meta))
+        return not self.still and (self._changed or bool(self._aged(meta)))
 
     def turning(self, meta: Metadata, waiting: Collection[bytes]) -> list[Item]:
         """Items of ours, as the device has them, of which the content has to go there, or to go away there."""
         pins = self._new_pins()
-        if not self._changed:
+        if self.still:
+            chosen = list[Item]()
+        elif not self._changed:
             chosen = self._aged(meta)
         elif pins is not None:
             chosen = [item for item in meta.items() if not item.dead and pins.is_pinned(item.identity)]

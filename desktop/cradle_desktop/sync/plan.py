@@ -28,7 +28,7 @@ FILL, LEAVE = "fill", "leave"
 # `Lost.kind` of what the user wants dropped: no conflict.
 REVERTED = "reverted"
 # What leaves less than there was.
-_OVERWRITING = (UPDATE, DELETE, MODE)
+_OVERWRITING = (UPDATE, DELETE, MODE, LEAVE)
 _COUNTED = (CREATE, UPDATE, RENAME, DELETE, MODE, FILL, LEAVE)
 
 

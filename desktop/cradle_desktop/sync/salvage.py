@@ -21,6 +21,7 @@ from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.values import EQUAL, UNKNOWN, compare, is_lazy, size_of
+from cradle_protocol.sync.version import knows_all
 
 
 class Salvage:
@@ -62,10 +63,15 @@ class Salvage:
         kept = [one for step in plan.steps + plan.tail for one in step.lost if one.unit == 0 and one.side == "device"]
         lost = {one.item_id for one in kept}
         over = [one for one in plan.departures if one.displaces() and one.item.id not in lost]
+        over = [one for one in over if not self._as_here(one.item)]
         over = [one for one in over if not self._journal.has(one.item.identity)]
         asked = [one.item.id for one in over if one.item.id not in self._remote.shown]
         known = self._remote.shown | (self._remote.records(asked) if asked else {})
         return [(one, known[one.item.id]) for one in over if one.item.id in known]
+
+    def _as_here(self, item: Item) -> bool:
+        """Does the device know it just as it is here? Then it only leaves the filter."""
+        return not item.dead and knows_all(self._remote.knowledge.vector(item.id), item.versions)
 
     def _moved(self, item: Item, change: Change) -> bool:
         """Will what is there be there under another name?"""

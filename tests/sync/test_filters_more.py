@@ -1,0 +1,305 @@
+"""Filters together with everything else: policies, directions, moves, undo, set-back, clones, names. Real engine."""
+
+from pathlib import Path
+
+import pytest
+
+from cradle_desktop.sync.filter import Filter
+from cradle_desktop.sync.report import MassDelete
+from cradle_protocol.provider.paths import CASELESS, FAT_NAMES
+from cradle_testing.worlds import World
+from sync.test_filters import NO_JPG, filtered, two_ways
+from sync.test_undo import Home
+
+CAMERA, DESKTOP = b"from the camera", b"from the desktop"
+
+
+# -- deletes and undo
+
+
+def test_a_filtered_store_that_looks_empty_stops(tmp_path: Path) -> None:
+    """It held a tenth of everything, so all of that is a small share of what the desktop has."""
+    w = filtered(tmp_path, Filter(include=["wanted/"]))
+    for k in range(100):
+        w["D1"].store.write(f"{'wanted' if k % 10 == 0 else 'rest'}/{k}", b"content %d" % k)
+    w.sync("D1", "R1")
+    w["R1"].store.objects.clear()
+    with pytest.raises(MassDelete, match="on the desktop 11 of the 11 objects that R1 held"):
+        w.sync("D1", "R1", max_delete=25.0)
+    w.sync("D1", "R1")
+    assert len(w["D1"].store.tree()) == 91
+
+
+def test_an_overwrite_by_what_is_not_wanted_any_more_is_taken_back(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.world.set_filter("R1", Filter(max_size=5))
+    home.store.write("a", b"12345")
+    home.store.write("b", b"1")
+    home.sync()
+    home.world.advance()
+    home.store.write("a", b"123456, a mistake")
+    home.world.set_filter("R1", Filter(max_size=5, exclude=["b"]))
+    home.sync()
+    assert home.board.tree() == {} and home.kept() == [b"12345"], "what only leaves is here as it is"
+    assert home.undo().restored == ["a"]
+    home.sync()
+    assert home.board.tree() == {"a": b"12345"}
+    home.world.settle_and_check()
+    home.database.close()
+
+
+def test_what_is_there_by_name_only_moves_and_goes_and_there_is_nothing_to_keep(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.world.set_filter("R1", NO_JPG)
+    for name in ("a.jpg", "d/b.jpg", "d/b.txt"):
+        home.store.write(name, name.encode())
+    home.sync()
+    home.world.advance()
+    home.store.rename("a.jpg", "b.jpg")
+    home.store.rename("d", "e")
+    home.sync()
+    assert home.board.tree() == {"e/": b"", "e/b.txt": b"d/b.txt"}
+    home.store.delete("b.jpg")
+    home.sync()
+    assert home.kept() == []
+    home.world.settle_and_check()
+    home.database.close()
+
+
+def test_what_was_asked_for_is_deleted_there_as_anywhere(tmp_path: Path) -> None:
+    w = filtered(tmp_path, Filter(on_demand=True, pins=["a"]))
+    for name in ("a", "b"):
+        w["D1"].store.write(name, name.encode())
+    w.sync("D1", "R1")
+    w["R1"].store.delete("a")
+    w.settle_and_check()
+    assert w["D1"].store.tree() == {"b": b"b"}
+
+
+# -- policies
+
+
+@pytest.mark.parametrize("policy", ["desktop", "device", "newest", "both", "merge", "skip", "provider"])
+def test_a_file_of_the_devices_user_where_a_name_stands(tmp_path: Path, policy: str) -> None:
+    """A conflict like any other. What wins as its user made it there stays there; what loses is kept."""
+    w = filtered(tmp_path, NO_JPG)
+    w["D1"].store.write("a.jpg", DESKTOP)
+    w.sync("D1", "R1")
+    w.advance()
+    w["R1"].store.write("a.jpg", CAMERA)
+    w.advance()
+    for _ in range(2):
+        result = w.sync("D1", "R1", policy=policy)  # type: ignore[arg-type]
+        assert result.skipped == []
+    wins, waits = policy in ("device", "newest"), policy in ("skip", "provider")
+    assert w["R1"].store.tree() == ({"a.jpg": CAMERA} if wins or waits else {})
+    assert w["D1"].store.read("a.jpg") == (CAMERA if wins else DESKTOP)
+    assert {DESKTOP, CAMERA} <= set(w.contents())
+    w.settle_and_check()
+
+
+# -- directions
+
+
+@pytest.mark.parametrize("revert", [False, True])
+def test_to_device(tmp_path: Path, revert: bool) -> None:
+    """The filter is carried out; what the device's own user made astray is shown, and goes with `--revert` alone."""
+    w = filtered(tmp_path, NO_JPG)
+    for name in ("a.jpg", "b.jpg", "c"):
+        w["D1"].store.write(name, name.encode())
+    w.sync("D1", "R1", direction="to-device")
+    w.set_filter("R1", Filter(exclude=["c", "a.jpg"]))
+    assert w.sync("D1", "R1", direction="to-device").left == 1
+    w.advance()
+    w["R1"].store.write("a.jpg", b"astray, under a name")
+    w["R1"].store.write("own", b"astray")
+    differing = [one.identity for one in w.preview("D1", "R1", direction="to-device").deviations]
+    assert differing == ["a.jpg", "own"]
+    w.sync("D1", "R1", direction="to-device", revert=revert)
+    there = {"b.jpg": b"b.jpg"}
+    assert w["R1"].store.tree() == (there if revert else there | {"a.jpg": b"astray, under a name", "own": b"astray"})
+    assert w["D1"].store.tree() == {name: name.encode() for name in ("a.jpg", "b.jpg", "c")}
+    assert w.losers() == ([b"astray", b"astray, under a name"] if revert else [])
+    w.settle_and_check()
+
+
+@pytest.mark.parametrize("revert", [False, True])
+def test_to_desktop(tmp_path: Path, revert: bool) -> None:
+    """Nothing goes to the device, so its filter is no deviation of this desktop's, and nothing is due."""
+    w = filtered(tmp_path, NO_JPG)
+    for name in ("a.jpg", "b.jpg", "c"):
+        w["D1"].store.write(name, name.encode())
+    w.sync("D1", "R1")
+    w.set_filter("R1", Filter(exclude=["c"]))
+    assert w.preview("D1", "R1", direction="to-desktop").lines() == []
+    result = w.sync("D1", "R1", direction="to-desktop", revert=revert)
+    assert (result.deviations, result.left, w["R1"].store.tree()) == (0, 0, {"c": b"c"})
+    w.advance()
+    w["D1"].store.write("own.jpg", b"astray")
+    w["D1"].store.chmod("a.jpg", 0o600)
+    assert w.sync("D1", "R1", direction="to-desktop").deviations == 1
+    w.sync("D1", "R1", direction="to-desktop", revert=revert)
+    assert ("own.jpg" in w["D1"].store.objects) != revert
+    assert {"a.jpg", "b.jpg", "c"} <= w["D1"].store.objects.keys() and w["R1"].store.tree() == {"c": b"c"}
+    w.settle_and_check()
+
+
+# -- folders, moves
+
+
+def test_a_folder_made_by_hand_where_a_name_stands_and_removed_takes_nothing_along(tmp_path: Path) -> None:
+    w = filtered(tmp_path, Filter(on_demand=True))
+    for name in ("d/a", "d/e/b", "f/h"):
+        w["D1"].store.write(name, name.encode())
+    w.sync("D1", "R1")
+    for name in ("d", "f"):
+        w["R1"].store.mkdir(name, 0o700)
+    w.sync("D1", "R1")
+    assert w["R1"].store.tree() == {"d/": b"", "f/": b""}
+    w["R1"].store.delete("d")
+    w.sync("D1", "R1")
+    assert w["D1"].store.tree().keys() == {"d/", "d/a", "d/e/", "d/e/b", "f/", "f/h"}
+    w.settle_and_check()
+
+
+def test_a_file_where_the_name_of_a_folder_stands(tmp_path: Path) -> None:
+    w = filtered(tmp_path, NO_JPG)
+    w["D1"].store.write("d.jpg/a", b"a")
+    w.sync("D1", "R1")
+    w.advance()
+    w["R1"].store.write("d.jpg", CAMERA)
+    assert w.sync("D1", "R1").skipped == []
+    assert w.losers() == [CAMERA] and w["D1"].store.tree() == {"d.jpg/": b"", "d.jpg/a": b"a"}
+    w.settle_and_check()
+
+
+def test_a_folder_where_the_name_of_a_file_stands(tmp_path: Path) -> None:
+    w = filtered(tmp_path, NO_JPG)
+    w["D1"].store.write("d.jpg", DESKTOP)
+    w.sync("D1", "R1")
+    w.advance()
+    w["R1"].store.write("d.jpg/new", CAMERA)
+    w.sync("D1", "R1")
+    assert w.losers() == [DESKTOP] and w["D1"].store.tree() == {"d.jpg/": b"", "d.jpg/new": CAMERA}
+    w.settle_and_check()
+
+
+def test_edits_follow_a_folder_out_of_the_filter(tmp_path: Path) -> None:
+    w = two_ways(tmp_path, Filter(exclude=["/out/"]))
+    w["D1"].store.write("in/a", b"a" * 50)
+    w.settle(2)
+    w.advance()
+    w["D1"].store.rename("in", "out")
+    w["D2"].store.write("in/a", b"edited meanwhile")
+    w["R1"].store.write("in/a", b"edited on R1 too")
+    w.advance()
+    w.settle()
+    assert {b"edited meanwhile", b"edited on R1 too"} <= set(w.contents())
+    w.settle_and_check()
+    assert w["D1"].store.tree().keys() == {"out/", "out/a"}
+
+
+def test_the_devices_user_moves_something_out_of_the_filter_and_it_stays(tmp_path: Path) -> None:
+    w = filtered(tmp_path, Filter(exclude=["/out/"]))
+    w["D1"].store.write("in/a", b"a" * 50)
+    w["D1"].store.write("out/b", b"b" * 50)
+    w.sync("D1", "R1")
+    w.advance()
+    w["R1"].store.rename("in", "out")
+    w.settle_and_check()
+    assert w["R1"].store.tree() == {"out/": b"", "out/a": b"a" * 50}
+    assert w["D1"].store.tree() == {"out/": b"", "out/a": b"a" * 50, "out/b": b"b" * 50}
+
+
+# -- names
+
+
+def test_a_name_that_cannot_be_there_is_known_there_all_the_same(tmp_path: Path) -> None:
+    w = filtered(tmp_path, NO_JPG)
+    w["R1"].store.names = CASELESS | FAT_NAMES
+    for name in ("a:b.jpg", "x.JPG", "X.jpg"):
+        w["D1"].store.write(name, name.encode())
+    assert w.sync("D1", "R1").skipped == []
+    w.advance()
+    w["D1"].store.write("a:b.jpg", b"edited")
+    assert w.sync("D1", "R1").skipped == []
+    w["D1"].store.delete("a:b.jpg")
+    assert w.sync("D1", "R1").skipped == []
+    w.settle_and_check()
+
+
+def test_a_file_whose_name_differs_from_a_name_by_case(tmp_path: Path) -> None:
+    w = filtered(tmp_path, NO_JPG)
+    w["R1"].store.names = CASELESS | FAT_NAMES
+    w["D1"].store.write("x.jpg", b"1")
+    w.sync("D1", "R1")
+    w.advance()
+    w["R1"].store.write("X.JPG", CAMERA)
+    w.sync("D1", "R1")
+    w.advance()
+    w["D1"].store.write("x.jpg", b"edited")
+    assert w.sync("D1", "R1").skipped == []
+    assert w["D1"].store.tree() == {"x.jpg": b"edited", "X.JPG": CAMERA}
+    w.settle_and_check()
+
+
+def test_a_name_that_is_filled_gives_way_or_another_does(tmp_path: Path) -> None:
+    w = filtered(tmp_path, Filter(exclude=["x.jpg"]))
+    w["R1"].store.names = CASELESS | FAT_NAMES
+    for name in ("x.jpg", "X.JPG"):
+        w["D1"].store.write(name, name.encode())
+    w.sync("D1", "R1")
+    assert w["R1"].store.tree() == {"X.JPG": b"X.JPG"}
+    w.set_filter("R1", Filter())
+    assert w.sync("D1", "R1").skipped == []
+    assert sorted(w["R1"].store.tree().values()) == [b"X.JPG", b"x.jpg"]
+    w.settle_and_check()
+
+
+# -- copies and states that were put back
+
+
+def test_a_copy_of_a_filtered_device_has_its_filter(tmp_path: Path) -> None:
+    w = World(tmp_path, devices=("R1", "R2"))
+    w.set_filter("R1", NO_JPG)
+    for name in ("a.jpg", "b"):
+        w["D1"].store.write(name, name.encode())
+    w.sync("D1", "R1")
+    w.clone("R1", "R2")
+    w["D1"].store.write("c.jpg", b"c")
+    w["R2"].store.write("e", b"e")
+    w.settle(1)
+    assert w["R2"].store.tree() == {"b": b"b", "e": b"e"}
+    w.set_filter("R2", Filter())
+    w.settle_and_check()
+    assert w["R2"].store.tree() == w["D1"].store.tree()
+
+
+def test_a_device_that_was_put_back_to_before_its_filter_was_carried_out(tmp_path: Path) -> None:
+    w = World(tmp_path)
+    for name in ("a.jpg", "b"):
+        w["D1"].store.write(name, name.encode())
+    w.sync("D1", "R1")
+    w.set_filter("R1", NO_JPG)
+    backup = w.save("R1", tmp_path / "backup")
+    for edit in (w["R1"].store.write, lambda name, _: w["R1"].store.delete(name)):
+        edit("c", b"c")
+        w.sync("D1", "R1")
+    w.put_back("R1", backup)
+    w.sync("D1", "R1")
+    assert w["R1"].store.tree() == {"b": b"b"}
+    w.settle_and_check()
+
+
+def test_a_desktop_that_was_wiped_and_edits_what_is_there_by_name_only(tmp_path: Path) -> None:
+    w = two_ways(tmp_path, NO_JPG)
+    for name in ("a.jpg", "b", "d/c.jpg"):
+        w["D1"].store.write(name, name.encode())
+    w.settle(2)
+    w.forget_everything("D1")
+    w.advance()
+    w["D1"].store.write("a.jpg", b"edited then")
+    assert w.sync("D1", "R1").absent == 1
+    w.settle()
+    assert {b"edited then", b"a.jpg"} <= set(w.contents()) and w["D2"].store.read("d/c.jpg") == b"d/c.jpg"
+    w.settle_and_check()
