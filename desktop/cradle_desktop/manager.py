@@ -127,7 +127,24 @@ class ServiceManager:
             peer = connection.peer
             if not look and (address, peer.name, peer.agent) != (partner.address, partner.device_name, partner.agent):
                 self.registry.met(partner.name, address, peer.name, peer.agent)
+            if not look:
+                self._leave(partner, connection)
         return connection
+
+    def _leave(self, partner: Partnership, connection: Connection) -> str:
+        """Tell a device, where it does not know yet, which streams are not wanted any more; why it cannot be told."""
+        why = ""
+        try:
+            for type_name in self.registry.leaving(partner.device_id):
+                from cradle_desktop.streams.leaving import leave
+
+                why = leave(connection, type_name)
+                if not why:
+                    self.registry.left(partner.device_id, type_name)
+        except BaseException:
+            connection.close()
+            raise
+        return why
 
     # -- types
 
@@ -209,13 +226,27 @@ class ServiceManager:
         with sentences():
             return bool(store_id_in(location)) and self._state.metadata.replica(location, type_name) is None
 
-    def disable(self, name: str, type_name: str) -> None:
-        """Stop syncing a type; nothing is deleted."""
+    def disable(self, name: str, type_name: str) -> str:
+        """Stop syncing a type; nothing is deleted. Of a stream the device is told, now or when it next answers.
+
+        Returns why the device does not know yet, or "".
+        """
         partner = self.partner(name)
         with sentences():
             if not self.registry.disable(partner.name, type_name):
                 enabled = ", ".join(one.type for one in partner.types) or "none"
                 raise Usage(f"{type_name!r} is not enabled with {partner.name}; enabled: {enabled}")
+            return self._tell_leaving(self.partner(name))
+
+    def _tell_leaving(self, partner: Partnership) -> str:
+        """Tell a partner which streams are not wanted any more, if there are any. Why it does not know yet, or ""."""
+        if not self.registry.leaving(partner.device_id):
+            return ""
+        try:
+            with self.connect(partner, look=True) as connection:
+                return self._leave(partner, connection)
+        except UserError as error:
+            return error.text
 
     def objects(self, enabled: EnabledType) -> int:
         """Living objects at the last sync."""
@@ -295,6 +326,9 @@ class ServiceManager:
         observer  hears how it goes on: see `Observer` and `Progress`
         revert    where changes flow one way, drop what the receiving side changed by itself
         """
+        if not partner.types:
+            with sentences():
+                self._tell_leaving(partner)  # or nobody ever would: there is nothing to connect for
         run = PartnerSync(self._state, partner, max_delete, observer, revert)
         with open_all(self._state, partner) as types, self.connect(partner) as connection, self._under(observer):
             run.run(types, connection)

@@ -216,5 +216,5 @@ def unpair(registry: Registry, partner: Partnership, forget: "Callable[[], None]
             forget()
     except (UserError, LinkGone, *LINK_ERRORS) as error:
         why = str(error)
-    registry.remove(partner.name)
+    registry.remove(partner.name, told=not why)
     return why

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from cradle_device.cursors import Cursors
 from cradle_hardware.emulated import EmulatedLine, Line
 from loopback.rig import CODE, Agent, Desktop, environment, wait_until
 from micropython.dual import ROOT, need
@@ -202,6 +203,55 @@ def test_a_desktop_that_is_away_for_long(tmp_path: Path, desktop: Desktop) -> No
         rows = [row for _, row, _ in rows_in(store)]
         assert rows[-1] >= newest - 1 and rows == sorted(set(rows))
         assert any("gap" in json.loads(line) for line in store.read_text().splitlines())
+
+
+def held(agent: Logger) -> int:
+    """How many desktops the logger keeps rows for."""
+    agent.kill()
+    notes = Cursors(str(agent.state / "readings" / "cursors.log"), b"")
+    notes.close()
+    return len(notes.rows)
+
+
+def test_a_desktop_that_wants_no_more_rows(tmp_path: Path, desktop: Desktop) -> None:
+    """The device is told at once or, where it is away, the next time; then no row is held for this desktop."""
+    with logging(tmp_path) as (agent, wire):
+        store = meet(desktop, wire, "rows.db")
+        desktop.sync()
+        assert desktop.run("disable", "porch", "readings").err == ""
+        assert held(agent) == 0
+        agent.start()
+        desktop.run("enable", "porch", "readings", "--store", str(store))
+        desktop.sync()
+        assert held(agent) == 1
+        said = desktop.run("disable", "porch", "readings").err
+        assert "porch was not told (no agent answers" in said and "by the next 'cradle sync porch'" in said
+        agent.start()
+        desktop.run("diff", "porch", expect=1)
+        assert held(agent) == 1, "a look changes nothing"
+        agent.start()
+        assert "nothing is enabled with porch" in desktop.run("sync", "porch", expect=1).err
+        assert held(agent) == 0
+        agent.start()
+        desktop.run("enable", "porch", "readings", "--store", str(store))
+        desktop.sync()
+        rows = rows_in(store)
+        assert len(rows) == len(set(rows)) and held(agent) == 1
+
+
+def test_a_device_that_was_away_at_the_end(tmp_path: Path, desktop: Desktop) -> None:
+    """It learns when the two are paired again that its rows are not wanted any more."""
+    with logging(tmp_path) as (agent, wire):
+        meet(desktop, wire, "rows.db")
+        desktop.sync()
+        assert held(agent) == 1
+        assert "porch was not told" in desktop.run("unpair", "porch").err
+        agent.start()
+        desktop.run("pair", wire.desktop_address, "--name", "porch")
+        assert held(agent) == 1
+        agent.start()
+        desktop.run("sync", "porch", expect=1)
+        assert held(agent) == 0
 
 
 def test_what_cannot_be_enabled(desktop: Desktop, agent: Agent, tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ def disable(arguments: Namespace, output: Output) -> int:
     """Stop syncing a type."""
     with ServiceManager() as manager:
         name = manager.partner(arguments.partner).name
-        manager.disable(name, arguments.type)
+        why = manager.disable(name, arguments.type)
     output.data(f"{arguments.type} of {name} are not synced any more; nothing was deleted")
+    if why:
+        output.say(
+            f"{name} was not told ({why}); it keeps what it records for this desktop until it is, "
+            f"by the next 'cradle sync {name}'"
+        )
     return 0

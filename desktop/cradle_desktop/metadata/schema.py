@@ -164,5 +164,12 @@ ALTER TABLE enabled ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
     """
 ALTER TABLE replica ADD COLUMN witness BLOB NOT NULL DEFAULT x'';
 """,
+    """
+CREATE TABLE leaving (
+    device BLOB NOT NULL,
+    type   TEXT NOT NULL,
+    PRIMARY KEY (device, type)
+) STRICT, WITHOUT ROWID;
+""",
 )
 VERSION = len(SCRIPTS)

@@ -7,6 +7,7 @@ import time
 
 from cradle_desktop.metadata.database import Database
 from cradle_desktop.metadata.interface import StateError
+from cradle_desktop.streams.opened import is_stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,10 +183,23 @@ class Registry:
             _rename_elsewhere(connection, old[0], chosen)
         return self._there(self.by_name(chosen))
 
-    def remove(self, name: str) -> bool:
-        """End a partnership on this side; its key is gone. Metadata and kept contents stay. False: there was none."""
+    def remove(self, name: str, told: bool = True) -> bool:
+        """End a partnership on this side; its key is gone. Metadata and kept contents stay. False: there was none.
+
+        told: the device knows, and keeps nothing for us; else it still has to hear that its streams are not wanted.
+        """
         with self._database.transaction() as connection:
-            return connection.execute("DELETE FROM partnership WHERE name = ?", (name,)).rowcount > 0
+            found = connection.execute("SELECT number, device_id FROM partnership WHERE name = ?", (name,)).fetchone()
+            if found is None:
+                return False
+            number, device = found
+            if told:
+                connection.execute("DELETE FROM leaving WHERE device = ?", (device,))
+            else:
+                types = connection.execute("SELECT type FROM enabled WHERE partnership = ?", (number,)).fetchall()
+                _leave(connection, device, [one[0] for one in types])
+            connection.execute("DELETE FROM partnership WHERE number = ?", (number,))
+        return True
 
     def met(self, name: str, address: str, device_name: str, agent: str) -> None:
         """Note where a partner was reached, after it proved its key, and what it says of itself."""
@@ -219,23 +233,46 @@ class Registry:
         self, name: str, object_type: str, location: str, policy: str = "desktop", direction: str = "both"
     ) -> EnabledType:
         """Sync this type with the partner from now on; what was said before about the type is replaced."""
-        number = self._there(self.by_name(name), name).number
+        partner = self._there(self.by_name(name), name)
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO enabled (partnership, type, location, policy, direction) "
                 "VALUES (?, ?, ?, ?, ?)",
-                (number, object_type, location, policy, direction),
+                (partner.number, object_type, location, policy, direction),
             )
+            leaving = (partner.device_id, object_type)
+            connection.execute("DELETE FROM leaving WHERE device = ? AND type = ?", leaving)
         enabled = self._there(self.by_name(name), name).enabled(object_type)
         assert enabled is not None
         return enabled
 
     def disable(self, name: str, object_type: str) -> bool:
-        """Stop syncing the type; store and metadata stay as they are. False: it was not enabled."""
-        number = self._there(self.by_name(name), name).number
+        """Stop syncing the type; store and metadata stay as they are. False: it was not enabled.
+
+        Of a stream the device is still to be told: see `leaving`.
+        """
+        partner = self._there(self.by_name(name), name)
         with self._database.transaction() as connection:
-            done = connection.execute("DELETE FROM enabled WHERE partnership = ? AND type = ?", (number, object_type))
-            return done.rowcount > 0
+            enabled = (partner.number, object_type)
+            done = connection.execute("DELETE FROM enabled WHERE partnership = ? AND type = ?", enabled).rowcount > 0
+            if done:
+                _leave(connection, partner.device_id, [object_type])
+        return done
+
+    def leaving(self, device_id: bytes) -> "list[str]":
+        """Streams of which a device still has to hear that this desktop wants them no more."""
+        with self._database.sentences():
+            found = self._database.connection.execute(
+                "SELECT type FROM leaving WHERE device = ? AND type NOT IN (SELECT enabled.type FROM enabled "
+                "JOIN partnership ON partnership.number = enabled.partnership WHERE device_id = leaving.device)",
+                (device_id,),
+            )
+            return [one[0] for one in found.fetchall()]
+
+    def left(self, device_id: bytes, object_type: str) -> None:
+        """The device has heard it."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM leaving WHERE device = ? AND type = ?", (device_id, object_type))
 
     @staticmethod
     def _there(found: "Partnership | None", name: str = "") -> Partnership:
@@ -249,6 +286,12 @@ def _rename_elsewhere(connection: "sqlite3.Connection", old: str, new: str) -> N
     if new != old:
         for table in ("conflict", "act", "ancestor"):
             connection.execute(f"UPDATE {table} SET partner = ? WHERE partner = ?", (new, old))
+
+
+def _leave(connection: "sqlite3.Connection", device: bytes, types: "list[str]") -> None:
+    """Streams among the types are to be left; the device is told when it next answers."""
+    streams = [(device, one) for one in types if is_stream(one)]
+    connection.executemany("INSERT OR IGNORE INTO leaving VALUES (?, ?)", streams)
 
 
 def _free_name(connection: "sqlite3.Connection", wanted: str, number: int) -> str:

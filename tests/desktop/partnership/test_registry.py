@@ -192,3 +192,29 @@ def test_who_only_looks_holds_the_replica_and_writes_nothing(home: Path) -> None
         assert path.read_bytes() == b""
         with pytest.raises(Locked, match="another process"), replica_lock("/folder", "files"):
             pass
+
+
+def test_streams_that_a_device_is_still_to_be_told_of(registry: Registry) -> None:
+    """It keeps rows for us until it knows. Types of objects it keeps for itself; what is enabled again is wanted."""
+    registry.add(A, KEY, "porch", "loop:x")
+    registry.enable("porch", "readings", "/rows.db")
+    registry.enable("porch", "files", "/files")
+    assert registry.leaving(A) == []
+    for _ in range(2):
+        registry.disable("porch", "readings")
+        assert registry.leaving(A) == ["readings"] and registry.leaving(bytes(16)) == []
+        registry.enable("porch", "readings", "/rows.db")
+        assert registry.leaving(A) == []
+    registry.disable("porch", "readings")
+    registry.disable("porch", "files")
+    registry.left(A, "readings")
+    assert registry.leaving(A) == []
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_device_that_was_not_told_of_the_end_hears_it_when_it_is_met_again(registry: Registry, told: bool) -> None:
+    registry.add(A, KEY, "porch", "loop:x")
+    registry.enable("porch", "readings", "/rows.db")
+    assert registry.remove("porch", told) and not registry.remove("porch", told)
+    registry.add(A, KEY, "porch", "loop:x")
+    assert registry.leaving(A) == ([] if told else ["readings"])
