@@ -1,4 +1,4 @@
-"""Telling a device that this desktop wants no more rows. Until it knows it keeps them for this desktop, up to its bound.
+"""Telling a device that this desktop wants no more rows; until it knows it keeps them for it, up to its bound.
 
 Who is still to be told is in the registry (`Registry.leaving`).
 """
