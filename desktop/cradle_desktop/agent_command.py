@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from cradle_desktop import rows_door
 from cradle_desktop.apart import check_no_state
 from cradle_desktop.boundary import sentences
 from cradle_desktop.config import home
@@ -23,10 +24,12 @@ from cradle_desktop.errors import EXIT_DONE, Held, Usage, UserError
 from cradle_desktop.output import Output, printable
 from cradle_desktop.pairing import tidy_code
 from cradle_desktop.providers.registry import UnknownType, create_store
+from cradle_desktop.streams.opened import is_stream
 from cradle_desktop.version import VERSION
 from cradle_device.agent import Agent
 from cradle_device.host import HostMetadata
 from cradle_device.host_apply import apply
+from cradle_device.readings import Readings
 from cradle_device.runner import Service
 from cradle_hardware.address import Address, listen, parse_address
 from cradle_hardware.link import Link, LinkError, Listener
@@ -55,7 +58,8 @@ def main(arguments: Namespace, output: Output) -> int:
         state = Path(arguments.state or os.path.join(home(), "agent")).expanduser().absolute()
         for own in (home(), str(state)):
             check_no_state(os.path.expanduser(arguments.root), own)
-        stores = open_stores(arguments.root, arguments.type)
+        place = rows_place(arguments.type, state)
+        stores = open_stores(arguments.root, [text for text in arguments.type if not is_stream(text.partition("=")[0])])
         name = arguments.name or socket.gethostname().partition(".")[0] or "device"
         journal = Journal(output)
         with (
@@ -63,11 +67,14 @@ def main(arguments: Namespace, output: Output) -> int:
             open_agent(state, stores, name, journal) as agent,
             open_listener(address, state) as listener,
         ):
+            server = Server(agent, stopper)
+            if place:
+                server.take_rows(place)
             print(f"listening {listener.address}", flush=True)
             if address.scheme == "serial" and not os.path.exists(address.path):
                 output.say(f"{address.path} is not there; waiting until it is")
             offer_code(agent, code, address, output)
-            Server(agent, stopper).run(listener, many=address.scheme in ("tcp", "loop"))
+            server.run(listener, many=address.scheme in ("tcp", "loop"))
     output.say(f"{name} has ended")
     return EXIT_DONE
 
@@ -94,6 +101,14 @@ def open_stores(root: str, types: list[str]) -> list[ObjectStore]:
         except UnknownType as error:
             raise Usage(str(error)) from error
     return stores
+
+
+def rows_place(types: list[str], state: Path) -> str:
+    """Where programs of this machine bring rows, if --type asks for `readings`: in the state folder, or as it says."""
+    found = [text.partition("=")[2] for text in types if is_stream(text.partition("=")[0])]
+    if len(found) > 1:
+        raise Usage("the type 'readings' is there twice; a device offers each type once")
+    return os.path.abspath(os.path.expanduser(found[0] or state / rows_door.NAME)) if found else ""
 
 
 @contextmanager
@@ -228,6 +243,12 @@ class Server:
         self.agent, self._stopper = agent, stopper
         self._lock = threading.Lock()  # an agent's objects are not for several threads
         self._links = 0
+        self._door: rows_door.RowsDoor | None = None
+
+    def take_rows(self, place: str) -> None:
+        """Offer readings: rows that other programs bring to a socket. Raises UserError."""
+        readings = Readings(self.agent)
+        self._door = rows_door.RowsDoor(place, readings.append, readings.poll, self._lock)
 
     def run(self, listener: Listener, many: bool) -> None:
         """Serve until told to stop."""
@@ -238,6 +259,8 @@ class Server:
                 if link is not None:
                     self._start(link) if many else self._serve(link, self._wait_here)
         except Stop:
+            if self._door is not None:
+                self._door.close()  # what was answered is flushed with the agent's end
             with self._lock:
                 self.agent.close()
 

@@ -97,7 +97,14 @@ COMMANDS = [
         Argument("--state", metavar="DIR", help="where identity, keys and metadata are kept"),
         Argument("--name", metavar="NAME", help="what desktops call this device (default: the host name)"),
         Argument("--code", metavar="CODE", help="fix the " + CODE + " (for scripts)"),
-        Argument("--type", action="append", default=[], metavar="TYPE[=ARG]", help="offer a further object type"),
+        Argument("--type", action="append", default=[], metavar="TYPE[=ARG]",
+                 help="offer a further object type; `readings` takes rows that `cradle agent record` brings, or any "
+                      "program, through a socket in the state folder (or =PATH)"),
+    ]),
+    Command("agent record", "agent:record", "hand rows to the agent that runs on this machine", [
+        Argument("rows", nargs="*", metavar="ROW", help="a JSON object (default: one in each line of the input)"),
+        Argument("--state", metavar="DIR", help="the agent's state folder, if it has one of its own"),
+        Argument("--to", metavar="PATH", help="the agent's socket, if it is not there"),
     ]),
     Command("ls", "devices:ls", "list the devices in sight, paired or not", [], json=True),
     Command("pair", "pairing:pair", "pair with the device at an address, or with a stick", [
