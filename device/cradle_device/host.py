@@ -79,6 +79,10 @@ class HostMetadata(LogMetadata):
         found = self._records.get(item_id)
         return None if found is None else unpacked(found)
 
+    def has(self, item_id: bytes) -> bool:
+        """Is there a record of it?"""
+        return item_id in self._records
+
     def put(self, item: "Item") -> None:
         if len(item.identity.encode()) > PATH_MAX:
             raise StoreError(BAD_NAME, "the path is longer than %d bytes" % PATH_MAX)

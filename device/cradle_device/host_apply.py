@@ -11,7 +11,7 @@ import struct
 from cradle_device.apply import Batch
 from cradle_device.apply import apply as apply_by
 from cradle_device.conversation import FLASH, WORK
-from cradle_device.host import new_core
+from cradle_device.host import HostMetadata, new_core
 from cradle_device.host_install import HostInstaller, Newcomer, new_files, vector_of
 from cradle_device.metadata import PATH_MAX
 from cradle_device.stages import name_of
@@ -33,6 +33,7 @@ _VERSION = struct.Struct(">HIBB")  # key, tick, number of values, length of the 
 _DATA = struct.Struct(">BBHBBH")  # content, then tag, index, flags, length in 8 and 16 bits
 _UNITS = 2
 _FORM = c.CHANGE, c.IDENTITY | c.VALUES, _UNITS, c.CONTENT_FOLLOWS, c.DATA, c.END
+_CHANGE_SIZE, _VALUE_AT, _DATA_SIZE = _CHANGE.size, _VERSION.size, _DATA.size
 _VERSION_SIZE = 6  # key and tick
 _DIGEST = 32
 # Elements between two yields: a poll stays short without a switch per object.
@@ -46,9 +47,9 @@ class HostBatch(Batch):
         return HostInstaller(self.channel, self.entries)
 
     def take(self, view: memoryview) -> "Steps":
-        at = 0
+        at, head = 0, bytes(view)
         while at < len(view):
-            end = self._take_new(view, at)
+            end = self._take_new(head, view, at)
             if end > at:
                 at = end
                 yield WORK
@@ -57,11 +58,12 @@ class HostBatch(Batch):
             yield FLASH if tag == c.DATA else WORK
             yield from self._element(tag, values)
 
-    def _take_new(self, view: memoryview, at: int) -> int:
+    def _take_new(self, head: bytes, view: memoryview, at: int) -> int:
         """Take new files, both elements of each, as long as such come. Where the last one ends."""
         if self.committing or self.together or not self._begun or (self.entries and self.entries[-1].waiting):
             return at
-        meta, store = self.channel.meta, self.channel.store
+        meta: HostMetadata = self.channel.meta  # type: ignore[assignment]
+        store = self.channel.store
         if meta.units != _UNITS:
             return at
         self._close_writer()
@@ -70,14 +72,14 @@ class HostBatch(Batch):
         last = self.ids[-1] if self.ids else b""
         try:
             for _ in range(min(_STRIDE, self._most - len(self.entries))):
-                new, (tick, key), index, data, end = _new_file(view, at, store.type)
+                new, (tick, key), index, data, end = _new_file(head, view, at, store.type)
                 i = new.id
                 if (
                     not self.lower <= i <= self.upper
                     or i <= last
                     or index != len(self.entries)
                     or key >= len(meta.replicas)
-                    or meta.get(i) is not None
+                    or meta.has(i)
                     or (meta.knowledge.vector(i) if vector is None else vector).get(key, 0) >= tick
                     or not self._fits(new.size)
                 ):
@@ -95,33 +97,36 @@ class _NotPlain(Exception):
     """An element has another form, or is not as it should be."""
 
 
-def _new_file(view: memoryview, at: int, object_type: str) -> "tuple[Newcomer, Version, int, memoryview, int]":
+def _new_file(
+    head: bytes, view: memoryview, at: int, object_type: str
+) -> "tuple[Newcomer, Version, int, memoryview, int]":
     """(the file, its version, index, content, where it ends) of a change and the whole content behind it.
 
-    Raises _NotPlain, and what structs and slices raise that go beyond the end.
+    head: the bytes of the view, of which slices cost less. Raises _NotPlain, and what structs and slices raise that go
+    beyond the end.
     """
-    tag, flags, length = _CHANGE.unpack_from(view, at)
-    name = at + _CHANGE.size
+    tag, flags, length = _CHANGE.unpack_from(head, at)
+    name = at + _CHANGE_SIZE
     middle = name + length
-    key, tick, count, width = _VERSION.unpack_from(view, middle)
-    value = middle + _VERSION.size
+    key, tick, count, width = _VERSION.unpack_from(head, middle)
+    value = middle + _VALUE_AT
     mode = value + width
-    after = mode + 1 + view[mode]
-    follows, piece, index, ending, high, low = _DATA.unpack_from(view, after)
+    after = mode + 1 + head[mode]
+    follows, piece, index, ending, high, low = _DATA.unpack_from(head, after)
     if (tag, flags, count, follows, piece, ending) != _FORM or not 0 < length <= PATH_MAX:
         raise _NotPlain
     size = high << 16 | low
-    start = after + _DATA.size
+    start = after + _DATA_SIZE
     end = start + size
-    data, digest = view[start:end], bytes(view[end : end + _DIGEST])
+    data, digest = view[start:end], head[end : end + _DIGEST]
     content = file_value(size, digest)
-    if sha256(data).digest() != digest or bytes(view[value:mode]) not in (content, content[:-_DIGEST]):
+    if sha256(data).digest() != digest or head[value:mode] not in (content, content[:-_DIGEST]):
         raise _NotPlain
-    raw = bytes(view[name:middle])
+    raw = head[name:middle]
     identity, version = raw.decode(), (tick, key)
     i = item_id(object_type, identity)
-    core = new_core(view[middle : middle + _VERSION_SIZE], content, view[mode:after], raw)
-    new = Newcomer(i, identity, name_of(i, version), size, bytes(view[mode + 1 : after]), core)
+    core = new_core(head[middle : middle + _VERSION_SIZE], content, head[mode:after], raw)
+    new = Newcomer(i, identity, name_of(i, version), size, head[mode + 1 : after], core)
     return new, version, index, data, end + _DIGEST
 
 

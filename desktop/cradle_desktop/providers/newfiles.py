@@ -1,9 +1,11 @@
-"""New files in an open folder, many at once: four calls of the kernel to stage one, two to show it. Replaces nothing.
+"""New files in an open folder, many at once: three calls of the kernel to stage one, two to show it. Replaces nothing.
 
-It is `Staging.put` and the creating half of `Installer` with the looking left out. A staged file carries a time of
-modification that nothing else has (`seal`), so that what `stat` shows under its name afterwards is known for it by
-that. Whatever is not as simple (another disk below the folder, a name that is taken, a directory that may not be
-written) is not shown, and left to the installer. Only for disks that keep times and permission bits as they are set.
+It is `Staging.put` and the creating half of `Installer` with the looking left out. Nobody but us writes what is staged,
+so that a time of modification that is over, by the disk's own clock, when showing begins is one that no later write can
+leave: what `stat` shows under its name afterwards is known for our file by that. The few that were staged in that very
+tick of the clock are given such a time (as by `seal`). Whatever is not as simple (another disk below the folder, a name
+that is taken, a directory that may not be written) is not shown, and left to the installer. Only for disks that keep
+times and permission bits as they are set.
 """
 
 import os
@@ -28,23 +30,26 @@ class FolderNewFiles(NewFiles):
         self._mode = DEFAULT & ~umask
         self.usable = True
         self._tried = False
+        self._over = 0  # what was modified before is over by the disk's clock; 0: not asked since the last stage
 
     def stage(self, file: NewFile, data: memoryview) -> None:
         try:
             fd = os.open(file.name, CREATE | os.O_EXCL, DEFAULT, dir_fd=self._staging.fd())
             try:
                 write_all(fd, data)
-                file.sealed = now = time.time_ns() | 1
-                os.utime(fd, ns=(now, now))
+                file.sealed = time.time_ns()
                 if not self._tried:
-                    self._try(fd, now)
+                    self._try(fd)
             finally:
                 os.close(fd)
         except OSError as error:
             raise acting(error) from error
+        self._over = 0
 
-    def _try(self, fd: int, sealed: int) -> None:
+    def _try(self, fd: int) -> None:
         """Does the disk keep what is set?"""
+        sealed = time.time_ns() | 1
+        os.utime(fd, ns=(sealed, sealed))
         there = os.fstat(fd)
         self._tried = True
         self.usable = there.st_mtime_ns == sealed and stat.S_IMODE(there.st_mode) == self._mode
@@ -58,11 +63,17 @@ class FolderNewFiles(NewFiles):
             return False
         return True
 
+    def _tick(self, tmp: int) -> int:
+        """Now, by the disk's clock: what is modified from here on has no earlier time."""
+        os.utime(tmp)
+        return os.fstat(tmp).st_mtime_ns
+
     def show(self, files: "Sequence[NewFile]") -> None:
         folder, rename_new, tmp = self._folder, self._kernel.rename_new, self._staging.fd()
         start = files[0].identity.rfind("/") + 1
         try:
             place = folder.near(files[0].identity)
+            over = self._over = self._over or self._tick(tmp)
         except (OSError, StoreError):
             return
         for file in files:
@@ -70,6 +81,9 @@ class FolderNewFiles(NewFiles):
             try:
                 folder.check(identity)
                 place.name = identity[start:] if identity.isascii() else folder.near(identity).name
+                if file.sealed >= over:
+                    file.sealed = time.time_ns() | 1
+                    os.utime(file.name, ns=(file.sealed, file.sealed), dir_fd=tmp)
                 if mode is None:
                     mode = self._mode
                 elif mode != self._mode:
@@ -81,11 +95,12 @@ class FolderNewFiles(NewFiles):
 
     def _stamp(self, place: Place, file: NewFile, mode: int) -> bytes:
         """The stamp of what was put there; an edit that came right after it differs from it."""
-        inode = ctime = 0
         try:
             there = os.stat(place.name, dir_fd=place.fd, follow_symlinks=False)
-            if (there.st_mtime_ns, there.st_size, there.st_mode) == (file.sealed, file.size, stat.S_IFREG | mode):
-                ctime, inode = there.st_ctime_ns, there.st_ino
+            mtime = there.st_mtime_ns
+            ours = mtime < self._over or mtime == file.sealed
+            if ours and (there.st_size, there.st_mode) == (file.size, stat.S_IFREG | mode):
+                return LAYOUT.pack(IS_FILE, mode, file.size, mtime, there.st_ctime_ns, there.st_ino)
         except OSError:
             pass
-        return LAYOUT.pack(IS_FILE, mode, file.size, file.sealed, ctime, inode)
+        return LAYOUT.pack(IS_FILE, mode, file.size, file.sealed, 0, 0)

@@ -8,7 +8,6 @@ import os
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator
-from typing import TypeVar
 
 from cradle_desktop.providers.folder import MISSING, Folder
 from cradle_desktop.providers.kernel import LIST
@@ -17,8 +16,13 @@ from cradle_protocol.errors import BAD_NAME, CHANGED, COLLISION, NO_STORE, NOT_A
 from cradle_protocol.provider.paths import MAX_NAME, MAX_PATH, own_name
 from cradle_protocol.provider.store import StoreError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _Found = TypeVar("_Found")
+
 _DEEPEST = MAX_PATH - MAX_NAME - 1  # bytes of a directory's path below which any name fits
-_Found = TypeVar("_Found")
 _KIND, _REGULAR, _FOLDER = 0o170000, stat.S_IFREG, stat.S_IFDIR
 
 

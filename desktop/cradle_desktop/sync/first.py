@@ -9,9 +9,7 @@ durable before that. What a crash takes of the rest is new at the next scan, as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Protocol
 
 from cradle_desktop.connection import Connection
 from cradle_desktop.sync.depart import BATCHES_IN_FLIGHT, WHOLE, Departing
@@ -30,19 +28,25 @@ from cradle_protocol.sync.version import HIGHEST, LOWEST
 
 # Objects of the first batch: the sooner it leaves, the sooner the device has something to do.
 FIRST_BATCH = 64
+# Each batch may have so many times as many as the one before: it is read while the device works on that one.
+GROWTH = 1.5
 # Bytes of content in a batch, at the most: they are read before it begins.
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 8 << 20
 
 Name = tuple[bytes, int, str, bool]  # item id, place in the scan from 1 on, identity, is it a directory
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Protocol
 
-class Visited(Protocol):
-    """A store that tells names alone, and looks at an object while it reads it: see `providers.files`."""
+    class Visited(Protocol):
+        """A store that tells names alone, and looks at an object while it reads it: see `providers.files`."""
 
-    type: str
+        type: str
 
-    def names_only(self) -> Iterator[tuple[str, bool]]: ...
-    def visit(self, identity: str, buffer: memoryview) -> tuple[int, bytes | None]: ...
+        def names_only(self) -> Iterator[tuple[str, bool]]: ...
+        def visit(self, identity: str, buffer: memoryview) -> tuple[int, bytes | None]: ...
 
 
 def listed(store: Any, connection: Connection, observer: Observer) -> list[Name]:
@@ -116,13 +120,13 @@ class Going(Departing):
         super().run(alone)
 
     def _send_all(self, alone: bool) -> None:
-        lower, first = LOWEST, True
+        lower, most = LOWEST, FIRST_BATCH
         while self._next < len(self._names) and not self._meter.ends():
             self._land(min(BATCHES_IN_FLIGHT, self.remote.limits.max_requests) - 1)
-            batch = self._gather(FIRST_BATCH if first else self.remote.limits.batch_items)
+            batch = self._gather(min(most, self.remote.limits.batch_items))
             upper = self._names[self._next - 1][0] if self._next < len(self._names) else HIGHEST
             self._send_gathered(batch, lower, upper)
-            lower, first = after(upper) or HIGHEST, False
+            lower, most = after(upper) or HIGHEST, int(most * GROWTH)
         self._land(0)
         if not self._meter.ends():
             self._retry(set())
@@ -131,7 +135,7 @@ class Going(Departing):
         """Visit the next names, as many as a batch may have. Small contents are in the buffer then."""
         batch: list[tuple[Departure, memoryview | None]] = []
         names, buffer, at, total = self._names, self._buffer, 0, 0
-        most, room = min(most, self.remote.limits.batch_items), min(WHOLE, self._upload.piece) + 1
+        room = min(WHOLE, self._upload.piece) + 1
         while self._next < len(names) and len(batch) < most:
             item, size = self._visit(names[self._next], buffer[at : at + room])
             if item is not None:

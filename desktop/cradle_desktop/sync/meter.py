@@ -7,7 +7,6 @@ desktop that says nothing for long.
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from cradle_desktop.connection import Connection
 from cradle_desktop.sync.report import Cancelled, Observer, Progress
@@ -16,8 +15,11 @@ from cradle_protocol.provider.store import ObjectStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from cradle_desktop.sync.report import Stage
+
+    _Found = TypeVar("_Found")
 
 # Seconds over which the rate is measured: long enough to be steady, short enough to follow the line.
 SPAN = 2.0
@@ -82,9 +84,6 @@ def stop_now(observer: Observer) -> None:
     """Something is in hand here. Raises Cancelled if that shall not be finished."""
     if observer.cancelled >= NOW:
         raise Cancelled
-
-
-_Found = TypeVar("_Found")
 
 
 def watched(

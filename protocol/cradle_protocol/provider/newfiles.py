@@ -22,7 +22,7 @@ class NewFile:
     name    of its stage, as `ObjectStore.stage` wants it
     size    bytes of content
     mode    value of the mode unit
-    sealed  what the store wants to know again when it is shown
+    sealed  what the store wants to know again when it is shown: when it was staged
     stamp   as it was shown; b"" until then
     racy    could an edit leave the same stamp?
     """

@@ -1,6 +1,7 @@
 """New files in bulk: what the installer promises for one of them holds for all of them."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,31 @@ def test_no_edit_leaves_the_stamp_that_was_shown(store: FilesStore, root: Path) 
         with open(root / f"f{number}", "r+b") as content:
             content.write(b"user")
         assert store.stamp(f"f{number}") != file.stamp
+
+
+def test_a_time_that_is_over_is_one_that_no_edit_leaves(
+    store: FilesStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was staged a moment ago keeps the time that the disk gave it."""
+    show(store, "first")  # after it the disk is known
+    for number in range(20):
+        (file,) = files = staged(store, f"f{number}", data=b"%4d" % number)
+        time.sleep(0.02)  # two ticks of the coarsest clock of a kernel
+        before = os.stat(root / ".cradle/tmp" / file.name).st_mtime_ns
+        store.new_files().show(files)
+        assert os.stat(root / file.identity).st_mtime_ns == before and file.stamp == store.stamp(file.identity)
+        (root / file.identity).write_bytes(b"user")
+        assert store.stamp(file.identity) != file.stamp
+
+
+def test_a_clock_that_was_set_back_meanwhile_makes_no_stamp(store: FilesStore, root: Path) -> None:
+    show(store, "first")
+    (file,) = files = staged(store, "f")
+    time.sleep(0.02)
+    later = time.time_ns() + 10**12
+    os.utime(root / ".cradle/tmp" / file.name, ns=(later, later))  # as if it had been staged before that
+    store.new_files().show(files)
+    assert (root / "f").exists() and file.stamp and store.stamp("f") != file.stamp
 
 
 def test_what_a_user_does_right_after_it_is_not_in_the_stamp(
@@ -111,7 +137,7 @@ def test_an_older_stage_of_the_name_is_left_to_the_general_way(store: FilesStore
 def test_a_disk_of_whole_seconds_goes_the_general_way(store: FilesStore, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = os.utime
 
-    def coarse(path: "int | str", *, ns: "tuple[int, int]", **more: int) -> None:
+    def coarse(path: "int | str", *, ns: "tuple[int, int]" = (0, 0), **more: int) -> None:
         whole(path, ns=(ns[0] // 10**9 * 10**9, ns[1] // 10**9 * 10**9), **more)
 
     monkeypatch.setattr(os, "utime", coarse)
