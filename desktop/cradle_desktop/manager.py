@@ -201,14 +201,12 @@ class ServiceManager:
         from cradle_desktop.sync.store_filter import StoreFilter
         from cradle_protocol.sync.item import item_id
 
-        partner = self.partner(name)
-        enabled = partner.enabled(type_name)
-        if enabled is None:
-            raise Usage(
-                f"{type_name} are not enabled with {partner.name}; run 'cradle enable {partner.name} {type_name}'"
-            )
-        with ExitStack() as stack:
-            one = OpenType(stack, self._state, partner.name, enabled, look=True)
+        with self._looking_at(name, type_name) as (partner, one):
+            if one.enabled.direction == "to-desktop":
+                raise Usage(
+                    f"changes flow to the desktop only, and nothing to {partner.name}; 'cradle enable {partner.name} "
+                    f"{type_name}' with another --direction changes that"
+                )
             found = [one.meta.get(item_id(type_name, path)) for path in paths]
         for path, item in zip(paths, found, strict=True):
             if item is None or item.dead:
@@ -217,6 +215,29 @@ class ServiceManager:
                 )
         with sentences(), self.connect(partner) as connection:
             return StoreFilter(connection, type_name).pin(paths)
+
+    def by_name_only(self, name: str, type_name: str) -> "list[tuple[str, int]]":
+        """(path, bytes) of what a partner has by name only, by its filter; -1 bytes for a folder."""
+        from cradle_desktop.sync.store_filter import by_name_only
+
+        with (
+            self._looking_at(name, type_name) as (partner, one),
+            sentences(),
+            self.connect(partner, look=True) as connection,
+        ):
+            return by_name_only(connection, one.meta, type_name)
+
+    @contextmanager
+    def _looking_at(self, name: str, type_name: str) -> "Iterator[tuple[Partnership, OpenType]]":
+        """A partner, and a type that is enabled with it."""
+        partner = self.partner(name)
+        enabled = partner.enabled(type_name)
+        if enabled is None:
+            raise Usage(
+                f"{type_name} are not enabled with {partner.name}; run 'cradle enable {partner.name} {type_name}'"
+            )
+        with ExitStack() as stack:
+            yield partner, OpenType(stack, self._state, partner.name, enabled, look=True)
 
     def unrecorded(self, name: str, type_name: str, store: str | None) -> bool:
         """Was the folder that `enable` would take synced before, though this desktop knows nothing of it (any more)?"""

@@ -8,7 +8,8 @@ EVERY = Filter("ab" * 16, ["*.txt", "docs/"], ["*.log"], 1000, 3600, True, ["a b
 
 
 def test_text_and_back() -> None:
-    for one in (EVERY, Filter(), Filter(exclude=["a"]), Filter(on_demand=True)):
+    odd = "form\x0cfeed, \x85, \u2028 and\rreturn"  # to Python each ends a line; to a filter only a line break does
+    for one in (EVERY, Filter(), Filter(exclude=["a"]), Filter(on_demand=True), Filter(exclude=[odd], pins=[odd])):
         back = Filter.read(one.text())
         assert (back.owner, back.rules(), back.pins) == (one.owner, one.rules(), one.pins)
 
@@ -24,6 +25,23 @@ def test_a_filter_has_a_bound() -> None:
         Filter(exclude=["x" * LONGEST]).text()
     with pytest.raises(FilterError, match="line break"):
         Filter(pins=["a\nb"]).text()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (Filter(include=[""]), "--include '' matches nothing"),
+        (Filter(include=["a", "# b"]), "--include '# b' matches nothing"),
+        (Filter(exclude=["/"]), "--exclude '/' matches nothing"),
+        (Filter(include=["!a"]), "--include '!a' takes back"),
+        (Filter(exclude=["!a"]), "--exclude '!a' takes back"),
+    ],
+)
+def test_patterns_that_say_nothing_are_refused(wanted: Filter, says: str) -> None:
+    """An empty variable in a script after --include would keep everything out."""
+    with pytest.raises(FilterError, match=says):
+        wanted.check()
+    Filter(include=["d/", "!d/b"], exclude=["*", "!*.txt"]).check()
 
 
 @pytest.mark.parametrize(

@@ -52,13 +52,17 @@ def test_a_store_has_one_filter(pair: Pair, tmp_path: Path) -> None:
     second = Pair(Desktop(tmp_path / "second"), pair.agent)
     second.desktop.run("pair", pair.agent.address, "--code", CODE)
     said = enable(second, "--exclude", "*.txt", expect=1)
-    assert "another desktop has set (--exclude *.jpg)" in said and "--no-filter there" in said
+    assert "another desktop has set (--exclude *.jpg)" in said and "--no-filter, here or there" in said
     enable(second, "--exclude", "*.jpg")
     enable(second)
     (second.left / "c.jpg").write_bytes(b"c")
     out = second.desktop.run("sync").out
     assert "1 object has no content on the device, by its filter, and will come from elsewhere" in out
     assert held(pair) == ["a.txt"] and (second.left / "a.txt").exists() and not (second.left / "b.jpg").exists()
+    enable(second, "--no-filter")  # the desktop that set it may be gone for ever
+    enable(second, "--exclude", "*.txt")
+    pair.desktop.run("sync")
+    assert held(pair) == ["b.jpg"]
 
 
 def test_on_demand(pair: Pair) -> None:
@@ -68,6 +72,8 @@ def test_on_demand(pair: Pair) -> None:
     assert held(pair) == [] and files(pair.desktop)["by_name"] == 4
     report = pair.desktop.run("get", "kiosk", ":d", "--json").document()
     assert report["types"][0]["to_device"]["created"] == 3 and held(pair) == ["d/b", "d/c"]
+    listed = pair.desktop.run("get", "kiosk", "--json").document()["by_name"]
+    assert listed == [{"item": "a.txt", "bytes": 1}]
     assert "wants all of that already" in pair.desktop.run("get", "kiosk", ":d/b").err
     pair.desktop.run("get", "kiosk", ":/a.txt")
     assert pair.equal()
@@ -75,6 +81,50 @@ def test_on_demand(pair: Pair) -> None:
     (pair.left / "d" / "e").write_bytes(b"e")
     pair.desktop.run("sync")
     assert held(pair) == ["a.txt", "d/b", "d/c", "d/e"]
+    enable(pair, "--on-demand")  # said once more: what was asked for stays
+    enable(pair, "--on-demand", "--max-size", "1 MB")
+    pair.desktop.run("sync")
+    assert held(pair) == ["a.txt", "d/b", "d/c", "d/e"]
+    enable(pair, "--no-filter")
+    enable(pair, "--on-demand")
+    pair.desktop.run("sync")
+    assert held(pair) == []
+
+
+def test_what_is_there_by_name_only_is_listed(pair: Pair) -> None:
+    pair.fill({"a.jpg": bytes(2500), "photos/c.jpg": b"c", "photos/d.txt": b"d", "raw/x.jpg": b"x"})
+    enable(pair, "--exclude", "*.jpg", "--exclude", "/raw/")
+    pair.desktop.run("sync")
+    assert "4 by name only, see 'cradle get kiosk'" in pair.desktop.run("status").out
+    result = pair.desktop.run("get", "kiosk")
+    lines = [line.split() for line in result.out.splitlines()]
+    assert lines == [["2,500", ":a.jpg"], ["1", ":photos/c.jpg"], [":raw/"], ["1", ":raw/x.jpg"]]
+    assert "'cradle get kiosk :PATH' brings one" in result.err and held(pair) == ["photos/d.txt"]
+    enable(pair, "--no-filter")
+    pair.desktop.run("sync")
+    assert "nothing that kiosk has by name only" in pair.desktop.run("get", "kiosk").err
+
+
+def test_a_get_asks_for_what_contains_what_was_asked_for(pair: Pair) -> None:
+    """Files one by one until the filter is full, then their folder: that makes room again."""
+    names = [f"d/{k:02}{'x' * 30}" for k in range(25)]
+    pair.fill(dict.fromkeys([*names, "e"], b"b"))
+    enable(pair, "--on-demand")
+    pair.desktop.run("sync")
+    pair.desktop.run("get", "kiosk", *[":" + name for name in names[:20]])
+    said = pair.desktop.run("get", "kiosk", *[":" + name for name in names[20:]], expect=1).err
+    assert "get whole folders" in said and len(held(pair)) == 20
+    pair.desktop.run("get", "kiosk", ":d")
+    pair.desktop.run("get", "kiosk", ":e")
+    assert len(held(pair)) == 26
+
+
+def test_nothing_is_got_where_changes_flow_to_the_desktop_only(pair: Pair) -> None:
+    pair.fill({"a.txt": b"a"})
+    enable(pair, "--on-demand")
+    pair.desktop.run("sync")
+    enable(pair, "--direction", "to-desktop")
+    assert "changes flow to the desktop only" in pair.desktop.run("get", "kiosk", ":a.txt", expect=2).err
 
 
 @pytest.mark.parametrize(
@@ -82,6 +132,8 @@ def test_on_demand(pair: Pair) -> None:
     [
         (["get", "kiosk", "a"], 2, "write ':' before it"),
         (["get", "kiosk", ":nowhere"], 1, "knows nothing of 'nowhere'"),
+        (["get", "nobody"], 3, "no partner 'nobody'"),
+        (["enable", "kiosk", "files", "--include", ""], 1, "--include '' matches nothing"),
         (["enable", "kiosk", "files", "--max-size", "big"], 2, "--max-size"),
         (["enable", "kiosk", "files", "--newer-than", "90"], 2, "--newer-than"),
         (["enable", "kiosk", "files", "--exclude", "x", "--no-filter"], 2, "all or nothing"),

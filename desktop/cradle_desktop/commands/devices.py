@@ -129,7 +129,8 @@ def show(one: "dict[str, Any]", output: Output) -> None:
             f"policy {kind['policy']}, direction {kind['direction']}"
         )
         if "filter" in kind:
-            output.data(f"    {kind['filter']}: {kind['held']} held there, {kind['by_name']} by name only")
+            known = f", see 'cradle get {one['name']}'" if kind["by_name"] else ""
+            output.data(f"    {kind['filter']}: {kind['held']} held there, {kind['by_name']} by name only{known}")
         if kind["deviations"]:
             output.data(f"    {differing(kind['deviations'])} at the last sync: cradle diff {one['name']}")
     if not one["types"]:

@@ -156,7 +156,8 @@ COMMANDS = [
     ], json=True),
     Command("get", "get:get", "have a device with a filter hold a file or folder that it has by name only", [
         _partner("name of the partner", optional=False),
-        Argument("paths", nargs="+", metavar=":PATH", help="a path in the synced folder; of a folder all in it"),
+        Argument("paths", nargs="*", metavar=":PATH",
+                 help="a path in the synced folder; of a folder all in it (default: list what there is to get)"),
         CAPTURE,
     ], json=True),
     Command("conflicts", "conflicts:list_all", "list the conflicts that wait for you", [

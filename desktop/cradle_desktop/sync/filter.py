@@ -19,7 +19,8 @@ from cradle_desktop.errors import UserError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+
+    from pathspec import GitIgnoreSpec
 
 # Bytes of a filter's text that every agent can keep (`FILTER_MAX` there).
 LONGEST = 960
@@ -46,7 +47,7 @@ class Filter:
         self.owner, self.include, self.exclude = owner, tuple(include), tuple(exclude)
         self.max_size, self.newer_than, self.on_demand = max_size, newer_than, on_demand
         self.pins = tuple(pins)
-        self._specs: dict[tuple[str, ...], Any] = {}
+        self._specs: dict[tuple[str, ...], GitIgnoreSpec] = {}
 
     def rules(self) -> tuple[object, ...]:
         """What it says, but for who said it and for the pins."""
@@ -76,7 +77,7 @@ class Filter:
         if len(found) > LONGEST:
             raise FilterError(
                 f"a device keeps {LONGEST} bytes of filter and this one has {len(found)}: say it in fewer patterns, or "
-                "get whole folders"
+                "get whole folders; '--no-filter' ends it, with all that was asked for"
             )
         return found
 
@@ -84,7 +85,7 @@ class Filter:
     def read(cls, text: bytes) -> Filter:
         """What a device keeps. Raises FilterError for what this version does not understand."""
         found: dict[str, list[str]] = {word: [] for word in _WORDS}
-        for line in text.decode(errors="replace").splitlines():
+        for line in text.decode(errors="replace").removesuffix("\n").split("\n") if text else ():
             word, _, value = line.partition(" ")
             if word not in found:
                 raise FilterError("the device's filter was set by a newer cradle; update cradle on this machine")
@@ -95,7 +96,7 @@ class Filter:
                 _number(found["newer-than"]), bool(found["on-demand"]), found["pin"],
             )  # fmt: skip
         except ValueError:
-            raise FilterError("the device's filter is damaged; set it anew with 'cradle enable'") from None
+            raise FilterError("the device's filter is damaged; end it with 'cradle enable' and --no-filter") from None
 
     # -- questions
 
@@ -121,22 +122,20 @@ class Filter:
         return not (0 <= self.max_size < size) and not (0 <= self.newer_than < age)
 
     def check(self) -> None:
-        """Raises FilterError for a pattern that is none."""
-        for globs in (self.include, self.exclude):
-            self._matches(globs, "a")
+        """Raises FilterError for a pattern that is none, or that matches nothing: that keeps all out, or nothing."""
+        for option, globs in (("--include", self.include), ("--exclude", self.exclude)):
+            for glob in globs:
+                if not any(pattern.include is not None for pattern in _spec((glob,)).patterns):
+                    raise FilterError(f"{option} {glob!r} matches nothing; {_LIKE_GIT}")
+            if globs and not any(pattern.include for pattern in _spec(globs).patterns):
+                raise FilterError(f"{option} {globs[0]!r} takes back what no {option} before it says; {_LIKE_GIT}")
 
     def _matches(self, globs: tuple[str, ...], name: str) -> bool:
         if not globs:
             return False
-        spec = self._specs.get(globs)
-        if spec is None:
-            from pathspec import GitIgnoreSpec
-
-            try:
-                spec = self._specs[globs] = GitIgnoreSpec.from_lines(globs)
-            except ValueError as error:
-                raise FilterError(f"{error}; patterns are those of a .gitignore file") from error
-        return bool(spec.match_file(name))
+        if globs not in self._specs:
+            self._specs[globs] = _spec(globs)
+        return bool(self._specs[globs].match_file(name))
 
     def words(self) -> str:
         """As options of `cradle enable` say it."""
@@ -145,6 +144,18 @@ class Filter:
         said += [f"--newer-than {self.newer_than}s"] if self.newer_than >= 0 else []
         said += ["--on-demand"] if self.on_demand else []
         return " ".join(said) or "--no-filter"
+
+
+_LIKE_GIT = "patterns are those of a .gitignore file"
+
+
+def _spec(globs: tuple[str, ...]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        return GitIgnoreSpec.from_lines(globs)
+    except ValueError as error:
+        raise FilterError(f"{error}; {_LIKE_GIT}") from error
 
 
 _WORDS = ("owner", "include", "exclude", "max-size", "newer-than", "on-demand", "pin")

@@ -145,8 +145,8 @@ class Holdings:
         if self._generation + 1 != self.remote.generation:
             return None
         former = Filter.read(self._former)
-        added = [pin for pin in self.filter.pins if pin not in former.pins]
-        if not added or former.rules() != self.filter.rules() or len(added) != len(self.filter.pins) - len(former.pins):
+        added = [pin for pin in self.filter.pins if not former.is_pinned(pin)]
+        if former.rules() != self.filter.rules() or not all(map(self.filter.is_pinned, former.pins)):
             return None
         return Filter(pins=added)
 
