@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -12,6 +13,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from micropython.board import made_board
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and so would be every command that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW_MACHINE = [HealthCheck.too_slow]  # two shared cores: generation time says nothing about the code
 

@@ -57,14 +57,14 @@ class Device:
 
 def slow(name: str) -> str:
     """A person who has to look where the code is."""
-    time.sleep(0.8)
+    time.sleep(2)
     return CODE
 
 
 def test_a_code_may_be_looked_for_longer_than_a_device_waits(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_HANDSHAKE_MS", 400)
+    monkeypatch.setattr(runner, "_HANDSHAKE_MS", 1200)
     with Device(tmp_path / "device") as device:
         partner = Pairing(registry, DESKTOP, device.address).run(None, slow)
         assert partner.name == "kiosk" and device.agent.partners() == [(DESKTOP.id, "desk")]
