@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from cradle_protocol.compat import sha256
 from cradle_protocol.provider.desktop import NO_OPINION, ConflictInfo, Judging, RecordStore
 from cradle_protocol.provider.together import DROP, GATHER
-from cradle_testing.stores import MemoryStore, Stored
+from cradle_testing.memory_disk import Stored
+from cradle_testing.stores import MemoryStore
 
 GROUPS = {"name": ("first", "last"), "reach": ("phone", "mail")}
 _VALUE = 9  # bytes of a field group's value: a letter and the beginning of a hash

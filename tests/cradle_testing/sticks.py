@@ -12,7 +12,7 @@ from cradle_desktop.stick.place import id_at
 from cradle_desktop.sync.engine import synchronize
 from cradle_desktop.sync.report import SyncOptions, TypeResult
 from cradle_protocol.wire.session import Identity
-from cradle_testing.stores import FolderHand
+from cradle_testing.folder_hand import FolderHand
 from cradle_testing.trees import read_tree
 from cradle_testing.worlds import Notes, World
 

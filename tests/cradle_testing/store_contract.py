@@ -13,7 +13,8 @@ import pytest
 from cradle_protocol.errors import BAD_NAME, CHANGED, NO_PARENT, UNREADABLE
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.values import DIRECTORY, file_value, is_file, is_lazy, size_of
-from cradle_testing.stores import FolderHand, MemoryStore
+from cradle_testing.folder_hand import FolderHand
+from cradle_testing.stores import MemoryStore
 
 Hand = MemoryStore | FolderHand
 MODE = (0o640).to_bytes(2, "big")

@@ -31,8 +31,9 @@ from cradle_protocol.sync.slices import whole
 from cradle_protocol.sync.values import DIRECTORY, is_file
 from cradle_protocol.sync.version import new_replica_id
 from cradle_testing.lines import LinePair
+from cradle_testing.memory_disk import SECOND, Stored
 from cradle_testing.pair import AgentEnd, Cut, PairPump
-from cradle_testing.stores import SECOND, MemoryStore, Stored
+from cradle_testing.stores import MemoryStore
 from cradle_testing.witness import EchoConnection
 
 TYPE_CHECKING = False

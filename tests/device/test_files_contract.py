@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from cradle_device.providers.files import FilesStore
+from cradle_testing.folder_hand import FolderHand
 from cradle_testing.store_contract import ObjectStoreContract
-from cradle_testing.stores import FolderHand
 
 
 class TestFilesStore(ObjectStoreContract):

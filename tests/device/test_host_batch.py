@@ -17,8 +17,8 @@ from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.item import item_id
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 from cradle_protocol.wire import constants as c
+from cradle_testing.folder_hand import FolderHand
 from cradle_testing.metadata import OWN
-from cradle_testing.stores import FolderHand
 from device.hands import SMALL, Hand, LittleStore, make_agent
 from device.place import PLACE
 

@@ -14,7 +14,7 @@ from cradle_desktop.sync.report import SyncOptions, TypeResult
 from cradle_desktop.sync.store_filter import StoreFilter
 from cradle_device.partnership import Partnerships
 from cradle_protocol.wire.session import Identity
-from cradle_testing.stores import FolderHand
+from cradle_testing.folder_hand import FolderHand
 from cradle_testing.trees import read_tree
 from cradle_testing.worlds import Desk, Notes, World
 from micropython.dual import HEAP, ROOT, need

@@ -9,7 +9,7 @@ import pytest
 
 from cradle_desktop.providers.files import FilesStore
 from cradle_desktop.providers.kernel import Kernel
-from cradle_testing.stores import FolderHand
+from cradle_testing.folder_hand import FolderHand
 
 NOBODY = 65534
 

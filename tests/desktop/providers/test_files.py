@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cradle_desktop.providers.files import FilesStore
 from cradle_desktop.providers.kernel import Kernel
+from cradle_testing.folder_hand import FolderHand
 from cradle_testing.store_contract import ObjectStoreContract
-from cradle_testing.stores import FolderHand
 
 
 class Clock:

@@ -29,8 +29,8 @@ from cradle_protocol.errors import (
 from cradle_protocol.provider.paths import CASELESS, COMPOSED, MAX_NAME
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.values import DIRECTORY, file_value
+from cradle_testing.folder_hand import FolderHand
 from cradle_testing.store_contract import MODE, must, put, read, stage, status_of
-from cradle_testing.stores import FolderHand
 from desktop.providers.conftest import Meddled, unprivileged
 
 NFC = "café"

@@ -9,9 +9,9 @@ from cradle_desktop.providers.files import FilesStore
 from cradle_desktop.providers.kernel import Kernel
 from cradle_protocol.errors import CHANGED
 from cradle_protocol.provider.store import StoreError
+from cradle_testing.folder_hand import FolderHand
 from cradle_testing.keeping_contract import NAME, KeepingContract, kept
 from cradle_testing.store_contract import must, put
-from cradle_testing.stores import FolderHand
 from desktop.providers.conftest import Meddled
 
 

@@ -11,8 +11,8 @@ from cradle_desktop.providers.files import FilesStore
 from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT, UNREADABLE
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.values import DIRECTORY, file_value
+from cradle_testing.folder_hand import FolderHand
 from cradle_testing.store_contract import must, put, read, stage, status_of
-from cradle_testing.stores import FolderHand
 from desktop.providers.conftest import Meddled
 
 

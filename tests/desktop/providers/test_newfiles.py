@@ -12,8 +12,8 @@ from cradle_protocol.errors import CHANGED
 from cradle_protocol.provider.newfiles import NewFile, NewFiles
 from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.values import file_value
+from cradle_testing.folder_hand import FolderHand
 from cradle_testing.store_contract import status_of
-from cradle_testing.stores import FolderHand
 from desktop.providers.conftest import Meddled
 
 MODE = b"\x01\xa4"
