@@ -1,14 +1,17 @@
 """Filters together with everything else: policies, directions, moves, undo, set-back, clones, names. Real engine."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cradle_desktop.sync.filter import Filter
 from cradle_desktop.sync.report import MassDelete
+from cradle_protocol.errors import STATUS_TEXT, UNREADABLE
 from cradle_protocol.provider.paths import CASELESS, FAT_NAMES
 from cradle_testing.worlds import World
 from sync.test_filters import NO_JPG, filtered, two_ways
+from sync.test_records import ANN, People2
 from sync.test_undo import Home
 
 CAMERA, DESKTOP = b"from the camera", b"from the desktop"
@@ -74,6 +77,30 @@ def test_what_was_asked_for_is_deleted_there_as_anywhere(tmp_path: Path) -> None
     w["R1"].store.delete("a")
     w.settle_and_check()
     assert w["D1"].store.tree() == {"b": b"b"}
+
+
+def test_nothing_leaves_that_is_in_a_folder_here_which_cannot_be_looked_at(tmp_path: Path) -> None:
+    """Perhaps the disk under it is gone, and then what the device has is all there is."""
+    w = World(tmp_path)
+    store = w.desks["D1"].store
+    for name in ("d/a", "b"):
+        store.write(name, name.encode())
+    w.sync("D1", "R1")
+    w.set_filter("R1", Filter(exclude=["*"]))
+    away, items = store.objects.pop("d/a"), store.items
+
+    def hidden() -> "Iterator[tuple[str, bytes]]":
+        yield from items()
+        store.skipped = [("d", UNREADABLE)]
+
+    store.items = hidden  # type: ignore[method-assign]
+    for _ in range(2):
+        assert w.sync("D1", "R1").skipped == [("d", STATUS_TEXT[UNREADABLE])]
+        assert w["R1"].store.tree() == {"d/": b"", "d/a": b"d/a"}
+    store.items = items  # type: ignore[method-assign]
+    store.objects["d/a"] = away
+    w.settle_and_check()
+    assert w["R1"].store.tree() == {}
 
 
 # -- policies
@@ -142,6 +169,58 @@ def test_to_desktop(tmp_path: Path, revert: bool) -> None:
     assert ("own.jpg" in w["D1"].store.objects) != revert
     assert {"a.jpg", "b.jpg", "c"} <= w["D1"].store.objects.keys() and w["R1"].store.tree() == {"c": b"c"}
     w.settle_and_check()
+
+
+# -- records, time
+
+
+@pytest.mark.parametrize("policy", ["desktop", "device", "provider"])
+def test_records_that_belong_together_where_one_is_not_wanted(tmp_path: Path, policy: str) -> None:
+    """Field groups merge past a device that has the record by name only; a household is half there."""
+    w = People2(tmp_path, desktops=("D1", "D2"), devices=("R1", "R2"))
+    w.set_filter("R1", Filter(exclude=["bob", "h/y"]))
+    w.known("ann", "bob", "h/x", "h/y")
+    w.edit("D1", "bob", last="Smith")
+    w.edit("D2", "bob", phone="2222")
+    for name in ("h/x", "h/y"):
+        w.edit("D1", name, last="moved in")
+    w.advance()
+    w.sync("D1", "R1", policy=policy)  # type: ignore[arg-type]
+    result = w.sync("D2", "R1", policy=policy)  # type: ignore[arg-type]
+    assert w["R1"].store.tree().keys() == {"ann", "h/x"}
+    assert (result.absent, result.skipped, result.conflicts) == (2, [], 0)
+    w.settle()
+    assert w.people("D1").record("bob") == ANN | {"last": "Smith", "phone": "2222"}
+    w.set_filter("R1", Filter())
+    w.settle_and_check()
+    assert w["R1"].store.tree() == w["D1"].store.tree()
+
+
+def test_time_passes_for_each_desktop_by_its_own_clock(tmp_path: Path) -> None:
+    """What aged out leaves once, comes back with an edit or another limit, and no two desktops send it to and fro."""
+    w = two_ways(tmp_path, Filter(newer_than=3600))
+    w["D1"].store.write("a", b"a")
+    w.settle(1)
+    w.advance(3000)
+    w["D2"].store.write("b", b"b")
+    w.sync("D2", "R1")
+    w.advance(700)
+    assert "leave     a on R1: its filter does not want it, the name stays" in w.preview("D1", "R1").lines()
+    assert [w.sync(name, "R1").left for name in ("D2", "D1", "D2", "D1")] == [1, 0, 0, 0]
+    w["D1"].store.chmod("a", 0o600)
+    w["D1"].store.rename("a", "aa")
+    w.settle(1)
+    assert w["R1"].store.tree() == {"b": b"b"}, "neither makes it young"
+    w.advance(10)
+    w["D1"].store.write("aa", b"edited")
+    w.sync("D1", "R1")
+    assert w["R1"].store.tree() == {"aa": b"edited", "b": b"b"}
+    w.advance(9999)
+    w.settle_and_check()
+    assert w["R1"].store.tree() == {}
+    w.set_filter("R1", Filter(newer_than=10**6))
+    w.settle_and_check()
+    assert w["R1"].store.tree() == {"aa": b"edited", "b": b"b"}
 
 
 # -- folders, moves

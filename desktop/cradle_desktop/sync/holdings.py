@@ -15,7 +15,7 @@ from struct import Struct
 
 from cradle_desktop.sync.filter import Filter
 from cradle_desktop.sync.remote import RemoteReplica
-from cradle_protocol.provider.store import ObjectStore
+from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.knowledge import Knowledge
@@ -46,7 +46,7 @@ class Holdings:
         self._there: dict[bytes, Change] = {}
         self._asked = set[bytes]()
         self._turned = set[bytes]()
-        self._all = False
+        self._all = self._kept = False
 
     # -- what shall be there
 
@@ -138,7 +138,19 @@ class Holdings:
         change = self._found(item.id)
         if change is None or change.dead or change.versions != item.versions:
             return False
-        return change.ghost == self.wants(item) and (self._changed or not change.ghost)
+        if change.ghost != self.wants(item) or not (self._changed or not change.ghost):
+            return False
+        if change.ghost or self._is_here(item):
+            return True
+        self._kept = True
+        return False
+
+    def _is_here(self, item: Item) -> bool:
+        """Does this desktop show it? Nothing leaves the device that is in a folder here which cannot be looked at."""
+        try:
+            return self.store.stamp(item.identity) is not None
+        except StoreError:
+            return False
 
     def _new_pins(self) -> Filter | None:
         """If nothing has changed since but that pins were added: a filter with those alone."""
@@ -164,6 +176,8 @@ class Holdings:
 
         unsent, sent: ids of what should have gone to the device, and of what did.
         """
+        if self._kept:
+            return b""
         for change in {**self._there, **self.remote.shown}.values():
             failed = change.id in unsent
             if change.dead or (change.id in sent and not failed):
