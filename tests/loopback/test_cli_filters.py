@@ -119,6 +119,32 @@ def test_a_get_asks_for_what_contains_what_was_asked_for(pair: Pair) -> None:
     assert len(held(pair)) == 26
 
 
+def test_a_stick_has_a_filter_as_any_device(tmp_path: Path) -> None:
+    """What it wants travels on it: the next desktop heeds it, knows what is missing, and brings what it has."""
+    home, work, stick = Desktop(tmp_path / "home"), Desktop(tmp_path / "work"), tmp_path / "stick"
+    stick.mkdir()
+    for desktop in (home, work):
+        (desktop.home / "store").mkdir(parents=True)
+        desktop.run("pair", str(stick), "--name", "stick")
+    (home.home / "store" / "a.txt").write_bytes(b"a")
+    (home.home / "store" / "b.jpg").write_bytes(b"b")
+    home.run("enable", "stick", "files", "--store", str(home.home / "store"), "--exclude", "*.jpg")
+    home.run("sync")
+    work.run("enable", "stick", "files", "--store", str(work.home / "store"))
+    (work.home / "store" / "c.jpg").write_bytes(b"c")
+    report = work.run("sync", "--json").document()["types"][0]
+    assert (report["absent"], report["to_desktop"]["created"]) == (1, 1)
+    assert sorted(read_tree(stick)) == ["a.txt"]
+    assert [one["item"] for one in work.run("get", "stick", "--json").document()["by_name"]] == ["b.jpg", "c.jpg"]
+    work.run("get", "stick", ":c.jpg")
+    home.run("sync")
+    assert sorted(read_tree(home.home / "store")) == ["a.txt", "b.jpg", "c.jpg"]
+    work.run("enable", "stick", "files", "--store", str(work.home / "store"), "--no-filter")
+    for desktop in (home, work):
+        desktop.run("sync")
+    assert read_tree(stick) == read_tree(home.home / "store") == read_tree(work.home / "store")
+
+
 def test_nothing_is_got_where_changes_flow_to_the_desktop_only(pair: Pair) -> None:
     pair.fill({"a.txt": b"a"})
     enable(pair, "--on-demand")
@@ -133,6 +159,7 @@ def test_nothing_is_got_where_changes_flow_to_the_desktop_only(pair: Pair) -> No
         (["get", "kiosk", "a"], 2, "write ':' before it"),
         (["get", "kiosk", ":nowhere"], 1, "knows nothing of 'nowhere'"),
         (["get", "nobody"], 3, "no partner 'nobody'"),
+        (["get"], 2, "required: PARTNER;"),
         (["enable", "kiosk", "files", "--include", ""], 1, "--include '' matches nothing"),
         (["enable", "kiosk", "files", "--max-size", "big"], 2, "--max-size"),
         (["enable", "kiosk", "files", "--newer-than", "90"], 2, "--newer-than"),

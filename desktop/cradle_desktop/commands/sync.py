@@ -116,6 +116,8 @@ def show(report: Report, output: Output) -> None:
                     "to_desktop": counts(one.to_desktop),
                     "conflicts": one.conflicts,
                     "deviations": one.deviations,
+                    "left": one.left,
+                    "absent": one.absent,
                     "skipped": [{"item": item, "reason": reason} for item, reason in one.skipped],
                     "bytes_sent": one.bytes_sent,
                     "bytes_received": one.bytes_received,

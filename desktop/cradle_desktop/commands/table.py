@@ -39,7 +39,7 @@ class Command:
         for argument in self.arguments:
             if not argument.names[0].startswith("-"):
                 word = str(argument.keywords.get("metavar", argument.names[0].upper()))
-                words.append(f"[{word}]" if argument.keywords.get("nargs") == "?" else word)
+                words.append(f"[{word}]" if argument.keywords.get("nargs") in ("?", "*") else word)
         return " ".join(words)
 
     def run(self, arguments: "Namespace", output: "Output") -> int:
@@ -156,7 +156,7 @@ COMMANDS = [
     ], json=True),
     Command("get", "get:get", "have a device with a filter hold a file or folder that it has by name only", [
         _partner("name of the partner", optional=False),
-        Argument("paths", nargs="*", metavar=":PATH",
+        Argument("paths", nargs="*", default=[], metavar=":PATH",
                  help="a path in the synced folder; of a folder all in it (default: list what there is to get)"),
         CAPTURE,
     ], json=True),
