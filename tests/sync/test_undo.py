@@ -20,8 +20,10 @@ from sync.test_mended_decisions import known_everywhere
 class Home:
     """D1 of a world, with a journal on disk. `settings`: the bound of the next journal."""
 
-    def __init__(self, folder: Path, modes: "dict[str, bool] | None" = None) -> None:
-        self.world = World(folder / "world", modes=modes)
+    def __init__(
+        self, folder: Path, modes: "dict[str, bool] | None" = None, devices: "tuple[str, ...]" = ("R1",)
+    ) -> None:
+        self.world = World(folder / "world", devices=devices, modes=modes)
         self.store, self.board = self.world.desks["D1"].store, self.world.boards["R1"].store
         self.database = Database(folder / "cradle.db")
         self.contents = Contents(str(folder / "conflicts"))

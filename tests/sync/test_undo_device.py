@@ -251,7 +251,7 @@ def act(store: MemoryStore, dice: Random, number: int) -> None:
     there = [path for path in store.tree() if not path.endswith("/")]
     what = dice.choice(["write", "write", "delete", "rename", "chmod", "tree"])
     if what == "write" or not there:
-        path = dice.choice([*there, f"new {number}", f"d/e/new {number}"])  # no name is used again: see `salvage`
+        path = dice.choice([*there, "again", f"new {number}", f"d/e/new {number}"])
         store.write(path, b"%d " % number * dice.choice([1, 500]))
     elif what == "delete":
         store.delete(dice.choice(there))
@@ -297,3 +297,27 @@ def test_what_a_sync_takes_away_is_never_lost(tmp_path: Path, seed: int) -> None
 def test_what_many_syncs_take_away_is_never_lost(tmp_path: Path, first: int) -> None:
     for seed in range(first, first + 50):
         nothing_is_lost(tmp_path / str(seed), seed)
+
+
+@pytest.mark.parametrize("again", ["on the desktop", "on another device", "in the same session"])
+def test_a_name_that_was_used_before_takes_away_what_the_device_has_of_it(tmp_path: Path, again: str) -> None:
+    """The device never heard that it was deleted, and holds it still: to the desktop the new file is just new."""
+    made = Home(tmp_path, devices=("R1", "R2"))
+    made.store.write("a", b"a1")
+    made.sync()
+    made.world.sync("D1", "R2")
+    made.store.delete("a")
+    made.world.sync("D1", "R2")
+    made.world.advance()
+    there = made.store if again != "on another device" else made.world["R2"].store
+    there.write("a", b"another a")
+    if again != "in the same session":
+        made.world.sync("D1", "R2")
+        made.world.advance()
+    made.sync()
+    assert made.board.read("a") == b"another a" and made.kept() == [b"a1"]
+    assert made.undo().restored == ["a"] and made.store.read("a") == b"a1"
+    made.sync()
+    assert made.board.read("a") == b"a1"
+    made.world.settle_and_check()
+    made.database.close()

@@ -171,5 +171,9 @@ CREATE TABLE leaving (
     PRIMARY KEY (device, type)
 ) STRICT, WITHOUT ROWID;
 """,
+    """
+ALTER TABLE item ADD COLUMN reborn INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX item_reborn ON item (replica) WHERE reborn;
+""",
 )
 VERSION = len(SCRIPTS)

@@ -50,7 +50,8 @@ _UPDATE = "UPDATE replica SET tick = ?, oid = ?, keys = ?, knowledge = ?, forgot
 _RESERVE = "UPDATE replica SET tick = ?, oid = ?, keys = ?, witness = ? WHERE number = ?"
 _UPSERT = (
     "INSERT INTO item (replica, id, oid, identity, mark, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
-    "SET oid = excluded.oid, identity = excluded.identity, mark = excluded.mark, body = excluded.body"
+    "SET oid = excluded.oid, identity = excluded.identity, mark = excluded.mark, body = excluded.body, "
+    f"reborn = reborn OR (substr(mark, 1, 1) >= x'{DEAD:02x}' AND substr(excluded.mark, 1, 1) < x'{DEAD:02x}')"
 )
 _PAGE = "SELECT id, oid, identity, mark, body FROM item WHERE replica = ? AND id {} ?{} ORDER BY id LIMIT ?"
 
@@ -164,6 +165,7 @@ class SqliteMetadata(Metadata):
         self._recent: dict[bytes, Item] = {}  # some of what the table holds
         self._marks: dict[bytes, bytes] | None = None
         self._by_oid: dict[int, bytes] | None = None
+        self._risen: set[bytes] = set()  # what the table does not call reborn yet
         self._met: set[bytes] = set()
         self._intended = bool(self._all("SELECT number FROM intent WHERE replica = ?", (self._number,)))
 
@@ -207,6 +209,8 @@ class SqliteMetadata(Metadata):
         """Until the next commit this object is what the item is."""
         self._changed[item.id] = item
         if self._marks is not None:
+            if mark[0] < DEAD <= self._marks.get(item.id, mark)[0]:
+                self._risen.add(item.id)
             self._marks[item.id] = mark
         if self._by_oid is not None:
             self._by_oid[item.oid] = item.id
@@ -261,6 +265,10 @@ class SqliteMetadata(Metadata):
         item_id = self._by_oid.get(oid)
         item = None if item_id is None else self.get(item_id)
         return item if item is not None and item.oid == oid else None
+
+    def reborn(self) -> "set[bytes]":
+        rows = self._all("SELECT id FROM item WHERE replica = ? AND reborn", (self._number,))
+        return self._risen.union(*rows)
 
     def live(self) -> int:
         return sum(1 for mark in self._loaded().values() if mark[0] < DEAD)

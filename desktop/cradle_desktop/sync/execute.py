@@ -136,14 +136,15 @@ class Job:
 
     def _salvage(self, plan: Plan) -> Salvage | None:
         """Have kept what goes for ever with this pass. None: nothing does, or there is nowhere to keep it."""
-        if not any(one.displaces() for one in plan.departures):
+        reborn = self.meta.reborn()
+        if not any(one.displaces(reborn) for one in plan.departures):
             return None
         opened = self.journal()
         if opened is None:
             return None
         from cradle_desktop.sync.salvage import Salvage
 
-        salvage = Salvage(opened, self.remote, self.options.undo_fetch)
+        salvage = Salvage(opened, self.remote, self.options.undo_fetch, reborn)
         salvage.run(plan, self.observer, self.result)
         return salvage
 

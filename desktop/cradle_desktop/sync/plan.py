@@ -74,9 +74,11 @@ class Departure:
         self.ghost = False
         self.size = size_of(item.values[0]) if content else 0
 
-    def displaces(self) -> bool:
-        """May it take something away at the device?"""
-        return self.verb in _OVERWRITING or (self.item.dead and self.item.link is not None)
+    def displaces(self, reborn: Collection[bytes]) -> bool:
+        """May it take something away at the device? reborn: what is new here may stand for something there."""
+        if self.item.dead:
+            return self.verb == DELETE or self.item.link is not None
+        return self.verb in _OVERWRITING or (bool(self.verb) and self.item.id in reborn)
 
 
 class Fitted:

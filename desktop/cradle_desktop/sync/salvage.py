@@ -5,8 +5,8 @@ is noted already. Everything else that the desktop does not hold any more is not
 undo makes it so here, and the next sync there. Contents are kept where the device can still give them: those of deletes
 whatever their size, those of overwritten objects up to a bound. The journal has its own bounds.
 
-Not asked for: what a new object overwrites because its name was deleted here, in an earlier sync of which the device
-never heard. To ask for each new name would cost every sync of new files a look through the device's index.
+The device is asked what it has under a new name only where that name was deleted here before (`Metadata.reborn`): it
+may never have heard of that. To ask for each new name would cost every sync of new files a look through its index.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from cradle_protocol.sync.version import knows_all
 class Salvage:
     """What one pass to the device displaces. `run` before it, `end` after it."""
 
-    def __init__(self, journal: Journal, remote: RemoteReplica, limit: int) -> None:
-        """limit: bytes of content of an object that is overwritten."""
+    def __init__(self, journal: Journal, remote: RemoteReplica, limit: int, reborn: set[bytes]) -> None:
+        """limit: bytes of content of an object that is overwritten; reborn: see `Departure.displaces`."""
+        self._reborn = reborn
         self._journal, self._store, self._remote, self._limit = journal, journal.store, remote, limit
         self._noted: dict[bytes, Departure] = {}
 
@@ -62,7 +63,7 @@ class Salvage:
         """What departs over something else, with what the device says of that."""
         kept = [one for step in plan.steps + plan.tail for one in step.lost if one.unit == 0 and one.side == "device"]
         lost = {one.item_id for one in kept}
-        over = [one for one in plan.departures if one.displaces() and one.item.id not in lost]
+        over = [one for one in plan.departures if one.displaces(self._reborn) and one.item.id not in lost]
         over = [one for one in over if not self._as_here(one.item)]
         over = [one for one in over if not self._journal.has(one.item.identity)]
         asked = [one.item.id for one in over if one.item.id not in self._remote.shown]

@@ -22,6 +22,7 @@ class MemoryMetadata(Metadata):
         super().__init__(replica_id, units)
         self._items: dict[bytes, Item] = {}
         self._marks: set[bytes] = set()
+        self._reborn: set[bytes] = set()
         self._intents: dict[bytes, tuple[Item, Vector]] = {}
         self._oid = 0
         self._saved: Saved = ({}, 0, Knowledge(), Knowledge(), [replica_id], 0)
@@ -34,7 +35,13 @@ class MemoryMetadata(Metadata):
         if not item.oid:
             self._oid += 1
             item.oid = self._oid
+        before = self._items.get(item.id)
+        if before is not None and before.dead and not item.dead:
+            self._reborn.add(item.id)
         self._items[item.id] = item.copy()
+
+    def reborn(self) -> "set[bytes]":
+        return set(self._reborn)
 
     def drop(self, item_id: bytes) -> None:
         self._items.pop(item_id, None)

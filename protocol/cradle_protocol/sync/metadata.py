@@ -103,6 +103,11 @@ class Metadata:
         """How many items are alive and held here: not those that the store has by name only."""
         raise NotImplementedError
 
+    def reborn(self) -> "set[bytes]":
+        """Ids of all items that were tombstones before: a partner that never heard of that may hold what they were
+        then. A desktop's metadata know it; others, and an overlay, know of none."""
+        return set()
+
     # -- scan marks
 
     def begin_scan(self) -> None:

@@ -12,10 +12,11 @@ from cradle_desktop.metadata.database import Database
 from cradle_desktop.metadata.interface import StateError
 from cradle_desktop.metadata.schema import VERSION
 from cradle_desktop.metadata.sqlite import PAGE, SqliteMetadata, SqliteStore
+from cradle_protocol.sync.item import item_id
 from cradle_protocol.sync.knowledge import everything
 from cradle_protocol.sync.metadata import SAME, Metadata
 from cradle_protocol.sync.version import is_desktop
-from cradle_testing.metadata import MetadataContract, file_item
+from cradle_testing.metadata import MetadataContract, fields, file_item
 
 STORE = b"id of the store."
 
@@ -201,3 +202,35 @@ def test_two_processes_write_in_turn(path: Path) -> None:
         worker.join()
     assert failures == []
     assert [info.objects for info in SqliteStore(Database(path)).replicas()] == [20, 20, 0]
+
+
+def test_what_takes_the_place_of_a_tombstone_is_known_for_good(tmp_path: Path) -> None:
+    """A scan and an arrival alike, before the commit and after restarts; what `put` is given stays as it is."""
+    path = tmp_path / "cradle.db"
+    with Database(path) as database:
+        meta = SqliteStore(database).open_replica("/folder", "files", 2)
+        for name in ("scanned", "arrived", "deleted", "plain"):
+            meta.put(file_item(name))
+        meta.commit()
+        for name in ("scanned", "arrived", "deleted"):
+            item = meta.get(item_id("files", name))
+            assert item is not None
+            item.die((2, 0))
+            meta.put(item)
+        meta.commit()
+        assert meta.reborn() == set()
+        expected = {item_id("files", "scanned"), item_id("files", "arrived")}
+        meta.begin_scan()
+        meta.create(item_id("files", "scanned"), "scanned", file_item("scanned").values, b"stamp", 0)
+        meta.put(file_item("arrived", 3))
+        assert meta.reborn() == expected
+        meta.commit()
+        again = file_item("arrived", 4)
+        meta.keep([again])
+        assert fields(meta.get(item_id("files", "arrived"))) == fields(again)
+    with Database(path) as database:
+        meta = SqliteStore(database).open_replica("/folder", "files", 2)
+        assert meta.reborn() == expected
+        meta.drop(item_id("files", "arrived"))
+        meta.commit()
+        assert meta.reborn() == {item_id("files", "scanned")}
