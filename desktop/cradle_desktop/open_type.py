@@ -87,6 +87,7 @@ class OpenType:
         from cradle_desktop.metadata.horizon import Horizons
         from cradle_desktop.sync.engine import synchronize
         from cradle_desktop.sync.report import MassDelete as Guard
+        from cradle_desktop.undo.confirmed import confirmed
 
         options = self._options(conflicts, max_delete, revert)
         if self.replaced:
@@ -99,6 +100,7 @@ class OpenType:
         except Guard as error:
             raise MassDelete(str(error)) from error
         if not result.cancelled:
+            confirmed(self._state.database, self.meta, self._partner, self.enabled.type, self.enabled.location)
             Horizons(self._state.database).clean(self.meta, int(time.time()), self._state.settings.delete_age)
         return result
 

@@ -10,6 +10,7 @@ from cradle_desktop.metadata.database import Database
 from cradle_desktop.settings import DAY, Bound
 from cradle_desktop.sync.report import TypeResult
 from cradle_desktop.undo.back import CHANGED_SINCE, NEVER_KEPT, NOT_KEPT, Outcome, take_back
+from cradle_desktop.undo.confirmed import confirmed
 from cradle_desktop.undo.journal import Journal
 from cradle_protocol.errors import READ_ONLY, UNREADABLE
 from cradle_testing.pair import Cut
@@ -36,6 +37,8 @@ class Home:
 
     def sync(self, **options: object) -> TypeResult:
         result = self.world.sync("D1", "R1", journal=self.journal, **options)  # type: ignore[arg-type]
+        if not result.cancelled:
+            confirmed(self.database, self.world.desks["D1"].meta, "R1", "files", "/home/d1")
         self.world.advance()
         self.now += 60
         return result

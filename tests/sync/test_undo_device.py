@@ -6,12 +6,17 @@ from random import Random
 
 import pytest
 
+from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.sync.report import UNDO_FETCH, Observer, Progress
-from cradle_desktop.undo.back import CHANGED_SINCE, NEVER_KEPT
+from cradle_desktop.sync.salvage import Salvage
+from cradle_desktop.undo.back import CHANGED_SINCE, NEVER_KEPT, UNSURE
 from cradle_desktop.undo.journal import Former
 from cradle_protocol.errors import READ_ONLY, UNREADABLE
+from cradle_protocol.sync.item import item_id
+from cradle_protocol.sync.values import UNKNOWN
 from cradle_testing.pair import Cut
 from cradle_testing.stores import MemoryStore
+from cradle_testing.worlds import PowerCut
 from sync.test_mended_decisions import known_everywhere
 from sync.test_undo import Home
 
@@ -201,6 +206,71 @@ def test_a_cut_anywhere_loses_nothing_that_can_be_taken_back(home: Home, cut: in
         if home.store.tree() != BEFORE and home.journal().last() is not None:
             home.undo()
     home.world.settle_and_check()
+
+
+def killed(home: Home, monkeypatch: pytest.MonkeyPatch, **how: int) -> None:
+    """A sync that ends with its process: nothing tidies up. how: see `World.sync`, or the commit at which it dies."""
+    meta = home.world.desks["D1"].meta
+    meta.crash_before_commit = how.pop("commit", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Salvage, "end", lambda *_: None)
+        with pytest.raises((Cut, PowerCut)):
+            home.sync(**how)
+    home.world.desks["D1"].restart()
+    home.world.advance()
+    meta.crash_before_commit = 0
+
+
+@pytest.mark.parametrize("how", [{"commit": 1}, {"commit": 2}, *({"cut_after": k} for k in range(300, 2000, 300))])
+def test_an_undo_after_a_kill_takes_back_no_edit_that_was_not_sent(
+    home: Home, monkeypatch: pytest.MonkeyPatch, how: "dict[str, int]"
+) -> None:
+    """Nobody knows then what was sent. What was is taken back after the next sync; what was not stays, and is sent."""
+    edits = {"a": b"a2" * 300, "c": b"c2" * 300}
+    for path, edit in edits.items():
+        home.store.write(path, edit)
+    killed(home, monkeypatch, **how)
+    sent = {path for path in edits if home.board.read(path) != BEFORE[path]}
+    if home.journal().last() is not None:
+        done = home.undo()
+        assert set(done.restored) <= sent and {reason for _, reason in done.left} <= {UNSURE}
+        assert home.store.tree() == {**BEFORE, **edits}
+    home.sync()
+    assert home.board.tree() == home.store.tree() == {**BEFORE, **edits}
+    assert {b"a1", b"c1"} <= set(home.kept())
+    for _ in range(2):  # of the sync that was broken off, or of the one after it, or some of each
+        act = home.journal().last()
+        if act is None or home.store.tree() == BEFORE:
+            break
+        assert home.undo().left == []
+        home.sync()
+    home.world.settle_and_check()
+
+
+def test_what_was_sent_before_a_kill_is_taken_back_after_the_next_sync(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a sync in which nothing moves."""
+    home.store.write("a", b"a2, of another size")
+    home.store.delete("b")
+    with monkeypatch.context() as patch:
+        patch.setattr(Salvage, "end", lambda *_: None)
+        home.world.sync("D1", "R1", journal=home.journal)
+    assert home.undo().left == [("a", UNSURE), ("b", UNSURE)] and "b" not in home.store.tree()
+    assert home.sync().to_device.total() == 0
+    assert sorted(home.undo().restored) == ["a", "b"] and home.store.tree() == BEFORE
+
+
+def test_an_edit_that_waits_was_not_sent(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sync after the kill comes to its end, and leaves a conflict about it alone."""
+    home.store.write("a", b"a2, of another size")
+    killed(home, monkeypatch, commit=2)
+    assert home.board.read("a") == b"a1" and home.journal().last() is not None
+    home.board.write("a", b"a3, edited there")
+    lost = Loser("R1", "files", item_id("files", "a"), "a", 0, "update-update", "", "", UNKNOWN)
+    ConflictStore(home.database, "never used").waiting("R1", "files", [lost])
+    home.sync(policy="ask")
+    assert home.undo().left == [("a", UNSURE)]
 
 
 def test_a_cut_while_an_old_content_is_fetched(home: Home) -> None:

@@ -175,5 +175,8 @@ CREATE TABLE leaving (
 ALTER TABLE item ADD COLUMN reborn INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX item_reborn ON item (replica) WHERE reborn;
 """,
+    """
+ALTER TABLE former ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0;
+""",
 )
 VERSION = len(SCRIPTS)

@@ -131,7 +131,8 @@ class Job:
             result.to_device = plan.to_device(departing.undone)
             result.up.applied = result.to_device.total()
             if salvage is not None:
-                salvage.end(departing.undone if over else departing.undone - departing.begun)
+                begun = set() if over else departing.begun
+                salvage.end(departing.undone - begun, departing.undone & begun)
         return departing.undone
 
     def _salvage(self, plan: Plan) -> Salvage | None:

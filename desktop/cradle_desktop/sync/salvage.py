@@ -47,14 +47,17 @@ class Salvage:
         try:
             self._fetch(steps, formers, observer, result)
         except BaseException:
-            self.end(set(self._noted))  # nothing of it was sent
+            self.end(set(self._noted), set())  # nothing of it was sent
             raise
 
-    def end(self, gone: set[bytes]) -> None:
-        """The pass is over. gone: ids of what was not displaced after all."""
+    def end(self, gone: set[bytes], unsure: set[bytes]) -> None:
+        """The pass is over. gone: ids of what was not displaced after all; unsure: of what perhaps was."""
         back = [one.item.identity for i, one in self._noted.items() if i in gone]
         if back:
             self._journal.forget(back)
+        sure = [one.item.identity for i, one in self._noted.items() if i not in gone and i not in unsure]
+        if sure:
+            self._journal.sure(sure)
         hashed = [one.item for i, one in self._noted.items() if i not in gone and not one.item.dead]
         if hashed:  # what was sent was hashed on its way: an undo tells by it what was changed since
             self._journal.note(SYNC, [Former(item.identity, None, list(item.values)) for item in hashed], set())
@@ -134,7 +137,7 @@ def _former(one: Departure, change: Change) -> Former:
     new = None if item.dead else list(item.values)
     if new is not None and is_lazy(new[0]) and one.verb != MODE:
         new[0] = UNKNOWN  # it may have the size of the old one, and is another; it is hashed on its way
-    return Former(item.identity, old, new)
+    return Former(item.identity, old, new, unsure=True)
 
 
 def _step(item: Item, change: Change) -> Step:

@@ -25,6 +25,7 @@ from cradle_protocol.sync.values import (
 _STAGE = "b-"  # no sync uses this prefix
 CHANGED_SINCE = "it was changed since"
 NOT_KEPT = "what it was is not kept any more"
+UNSURE = "the sync that was to change it on the device was cut off, and nobody knows whether it did"
 NEVER_KEPT = "what it was is not kept: it was too large, or could not be read"
 
 
@@ -99,6 +100,8 @@ class _Back:
 
     def _possible(self, former: Former) -> bool:
         """Is it as it was left, and is what it was still here?"""
+        if former.unsure:
+            return self._leave(former, UNSURE)
         try:
             stamp = self._stamps[former.identity] = self.store.stamp(former.identity)
             if not self._as_left(former, stamp):

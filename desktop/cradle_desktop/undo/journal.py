@@ -4,6 +4,10 @@ Theory of operation. Before a sync overwrites or deletes objects here, their for
 database, in one transaction for a batch, each with the name under which the store is to keep the content. A name begins
 with the time, so the contents that are kept tell their age themselves: the bound holds whatever became of the database.
 A content that the conflict store holds anyway is not kept twice: it is noted without a name, and found by its hash.
+
+What is displaced here the store itself shows. What is displaced on a device is *unsure* until the device has answered:
+if this process dies before, nobody knows whether it happened, or whether an edit was sent. The next sync that
+comes to its end makes it sure (`confirmed`); what it finds there as it was it notes anew, in an act of its own.
 """
 
 import os
@@ -24,7 +28,7 @@ _ROOM_SHARE = 2
 _TIME_DIGITS = 10  # hex digits of Unix seconds: names sort by age
 _NO_OBJECT = b""
 
-_INSERT = "INSERT OR REPLACE INTO former (act, identity, old, new, name) VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR REPLACE INTO former (act, identity, old, new, name, unsure) VALUES (?, ?, ?, ?, ?, ?)"
 _LAST = (
     "SELECT number, kind, done FROM act WHERE partner = ? AND type = ? AND location = ? ORDER BY number DESC LIMIT 1"
 )
@@ -33,13 +37,16 @@ _LAST = (
 class Former:
     """An object as it was, and as it was left. Values of all units; None: there was, or is, no such object.
 
-    name  under which the store keeps the former content, "" where it keeps none
+    name    under which the store keeps the former content, "" where it keeps none
+    unsure  it is, or was, on the device, and nobody knows whether it went
     """
 
     def __init__(
-        self, identity: str, old: "list[bytes] | None", new: "list[bytes] | None", name: str = "", size: int = 0
-    ) -> None:
+        self, identity: str, old: "list[bytes] | None", new: "list[bytes] | None", name: str = "", size: int = 0,
+        unsure: bool = False,
+    ) -> None:  # fmt: skip
         self.identity, self.old, self.new, self.name, self.size = identity, old, new, name, size
+        self.unsure = unsure
 
     def same_content(self) -> bool:
         """Was, or is, the content left as it was?"""
@@ -93,7 +100,7 @@ class Journal:
                 first = None
             if first is not None:
                 first.new = former.new
-                again.append((_packed(former.new), self._act, former.identity))
+                again.append((packed(former.new), self._act, former.identity))
             else:
                 former.size = size_of(former.old[0]) if former.old and not former.same_content() else 0
                 former.name = "" if former.identity in kept_elsewhere or not former.size else self._name()
@@ -105,10 +112,16 @@ class Journal:
                 insert = "INSERT INTO act (partner, type, location, kind, done) VALUES (?, ?, ?, ?, ?)"
                 number = connection.execute(insert, (*self._key, kind, int(self._clock()))).lastrowid
                 self._act = number or 0
-            rows = [(self._act, f.identity, _packed(f.old), _packed(f.new), f.name) for f in fresh]
+            rows = [(self._act, f.identity, packed(f.old), packed(f.new), f.name, f.unsure) for f in fresh]
             connection.executemany(_INSERT, rows)
             connection.executemany("UPDATE former SET new = ? WHERE act = ? AND identity = ?", again)
         self._noted.update((former.identity, former) for former in fresh)
+
+    def sure(self, identities: "list[str]") -> None:
+        """These were displaced."""
+        with self._database.transaction() as connection:
+            rows = [(self._act, identity) for identity in identities]
+            connection.executemany("UPDATE former SET unsure = 0 WHERE act = ? AND identity = ?", rows)
 
     def _name(self) -> str:
         if not self._mark:
@@ -198,10 +211,13 @@ class Journal:
 
     def formers(self, act: Act) -> "list[Former]":
         """What it displaced."""
-        select = "SELECT identity, old, new, name FROM former WHERE act = ? ORDER BY identity"
+        select = "SELECT identity, old, new, name, unsure FROM former WHERE act = ? ORDER BY identity"
         with self._database.sentences():
             rows = self._database.connection.execute(select, (act.number,)).fetchall()
-        return [Former(identity, _unpacked(old), _unpacked(new), name) for identity, old, new, name in rows]
+        return [
+            Former(identity, _unpacked(old), _unpacked(new), name, unsure=bool(unsure))
+            for identity, old, new, name, unsure in rows
+        ]
 
     def taken_back(self, act: Act, formers: "list[Former]") -> None:
         """These are as they were before the act, or never can be: what is kept of them goes; an empty act as well."""
@@ -215,7 +231,7 @@ class Journal:
                 self.store.drop_kept(former.name)
 
 
-def _packed(values: "list[bytes] | None") -> bytes:
+def packed(values: "list[bytes] | None") -> bytes:
     """Per unit a u16 length and the value."""
     if values is None:
         return _NO_OBJECT
