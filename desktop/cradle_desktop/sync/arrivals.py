@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cradle_desktop.sync.former import Former
+from cradle_desktop.sync.outcome import DIRECTORY_MODE, FILE_MODE, Answer, Lost, Outcome
 from cradle_desktop.sync.plan import CREATE, DELETE, METADATA, MODE, RENAME, UPDATE, Plan, Step
-from cradle_desktop.sync.resolve import DIRECTORY_MODE, FILE_MODE, Answer, Lost, Outcome, Resolver
+from cradle_desktop.sync.resolve import Resolver, has_children
 from cradle_desktop.sync.revert import keep_ours, take_theirs
+from cradle_desktop.sync.revive import Reviving
 from cradle_protocol.sync.change import Change, change_of
 from cradle_protocol.sync.forget import edits_forgotten, forget
 from cradle_protocol.sync.item import IMPLIED, Item, item_id
@@ -95,7 +97,7 @@ class Arrivals:
         if not self.records:
             self._clear_the_way(plan)
             changed = [step.new for step in plan.steps + plan.tail]
-            for directory in resolver.parents_to_revive(changed):
+            for directory in Reviving(self.meta, self.type).run(changed):
                 plan.tail.append(Step(directory, self.meta.base.get(directory.id), METADATA))
         self.meta.knowledge.raise_own(0, self.meta.tick)
 
@@ -297,7 +299,7 @@ class Arrivals:
             if step.new.dead:
                 continue
             turned = step.old is not None and step.old.values[0] == DIRECTORY and step.new.values[0] != DIRECTORY
-            if turned and self._has_children(path):
+            if turned and has_children(self.meta, path):
                 found.add(path)
             while path := path.rpartition("/")[0]:
                 if path not in files:
@@ -306,9 +308,6 @@ class Arrivals:
                 if files[path]:
                     found.add(path)
         return found
-
-    def _has_children(self, path: str) -> bool:
-        return any(not item.dead and item.identity.startswith(path + "/") for item in self.meta.items())
 
     def _wait(self, plan: Plan, change: Change) -> None:
         self.skipped.add(change.id)

@@ -13,10 +13,10 @@ from cradle_desktop.sync.arrivals import needs_content
 from cradle_desktop.sync.displace import Displacing
 from cradle_desktop.sync.intake import Intake
 from cradle_desktop.sync.meter import Meter
+from cradle_desktop.sync.outcome import Lost
 from cradle_desktop.sync.plan import Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, Tally, TypeResult
-from cradle_desktop.sync.resolve import Lost
 from cradle_desktop.undo.journal import Journal
 from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT, NO_ROOM
 from cradle_protocol.provider.store import ObjectStore, Reader, StoreError

@@ -17,8 +17,8 @@ from cradle_protocol.sync.version import knows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cradle_desktop.sync.outcome import Lost
     from cradle_desktop.sync.report import OpenJournal
-    from cradle_desktop.sync.resolve import Lost
     from cradle_desktop.sync.salvage import Salvage
 
 # Names that gave way are told one by one up to so many: a card whose names were all written in capitals has thousands.

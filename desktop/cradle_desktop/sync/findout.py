@@ -11,8 +11,8 @@ from functools import partial
 
 from cradle_desktop.conflict.ancestors import Ancestors
 from cradle_desktop.conflict.merge3 import MERGE_BYTES, merge, read_text
+from cradle_desktop.sync.outcome import Answer
 from cradle_desktop.sync.remote import RemoteReplica
-from cradle_desktop.sync.resolve import Answer
 from cradle_protocol.compat import sha256
 from cradle_protocol.provider.desktop import ConflictInfo, Judging, RecordStore
 from cradle_protocol.provider.store import ObjectStore, StoreError

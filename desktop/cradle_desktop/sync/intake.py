@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Generator, Iterator
 
+from cradle_desktop.sync.outcome import Lost
 from cradle_desktop.sync.plan import Step
 from cradle_desktop.sync.remote import RemoteReplica, Segment
 from cradle_desktop.sync.report import TypeResult
-from cradle_desktop.sync.resolve import Lost
 from cradle_protocol.errors import BAD_MESSAGE, CHANGED, MISMATCH, NO_ROOM, STATUS_TEXT, RemoteError
 from cradle_protocol.provider.store import ObjectStore, StoreError, Writer
 from cradle_protocol.sync.change import Change

@@ -16,7 +16,7 @@ from cradle_protocol.sync.values import UNKNOWN, is_file, size_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.store import Loser
-    from cradle_desktop.sync.resolve import Lost
+    from cradle_desktop.sync.outcome import Lost
     from cradle_desktop.sync.revert import Deviation
     from cradle_protocol.sync.change import Change
     from cradle_protocol.sync.item import Item

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cradle_desktop.sync.arrivals import Arrivals
     from cradle_desktop.sync.findout import Clashes
     from cradle_desktop.sync.holdings import Holdings
-    from cradle_desktop.sync.resolve import Answer
+    from cradle_desktop.sync.outcome import Answer
 
 
 class Planned:

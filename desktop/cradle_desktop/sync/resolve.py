@@ -11,6 +11,7 @@ the desktop's version wins, as by default.
 
 from __future__ import annotations
 
+from cradle_desktop.sync.outcome import DIRECTORY_MODE, FILE_MODE, Answer, Lost, Outcome
 from cradle_protocol.compat import sha256
 from cradle_protocol.provider.desktop import (
     DESKTOP_WINS,
@@ -26,7 +27,7 @@ from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.rules import arrived
 from cradle_protocol.sync.values import DIFFERENT, DIRECTORY, EQUAL, UNKNOWN, compare, digest_of, file_value, is_file
-from cradle_protocol.sync.version import greater, is_desktop, knows, knows_all
+from cradle_protocol.sync.version import greater, is_desktop, knows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,48 +40,6 @@ if TYPE_CHECKING:
 _TAKES = {
     DEVICE_WINS: "device", DISCARD_LOCAL: "device", DESKTOP_WINS: "desktop", DISCARD: "desktop", IGNORE: "desktop",
 }  # fmt: skip
-
-
-class Lost:
-    """One unit's value that did not win. side: who had it; kind as `cradle conflicts` lists it.
-
-    held: where its content is when the loss happens: the path of a local object, or the id of the device's item.
-    """
-
-    def __init__(
-        self, identity: str, item_id: bytes, unit: int, kind: str, side: str, value: bytes, held: str | bytes
-    ) -> None:
-        self.identity, self.item_id, self.unit, self.kind = identity, item_id, unit, kind
-        self.side, self.value, self.held = side, value, held
-
-
-class Answer:
-    """What was found out about one clash.
-
-    newer    the side that wrote last, "" where nobody can tell
-    merged   the text that holds both edits, None if there is none
-    compose  makes a record of both, its field groups from the device where the list says so (by unit)
-    info     what the provider answers (`provider.desktop`), "" where it was not asked or has no opinion
-    """
-
-    def __init__(self, newer: str = "", merged: bytes | None = None) -> None:
-        self.newer, self.merged = newer, merged
-        self.compose: Callable[[list[bool]], bytes] | None = None
-        self.info = NO_OPINION
-
-
-class Outcome:
-    """What a resolution makes: items to put (in this order) and what was displaced.
-
-    `waits`: not resolved, the item is skipped whole; `later`: to be tried again when the whole pass has arrived;
-    `made`: {value: content} of contents that neither side has yet.
-    """
-
-    def __init__(
-        self, items: list[Item] | None = None, lost: list[Lost] | None = None, waits: bool = False, later: bool = False
-    ) -> None:
-        self.items, self.lost, self.waits, self.later = items or [], lost or [], waits, later
-        self.made: dict[bytes, bytes] = {}
 
 
 class Resolver:
@@ -297,7 +256,7 @@ class Resolver:
     ) -> bool:
         """Does the local value win over the incoming one? place: the path at which one of them will be."""
         if DIRECTORY in (ours, theirs):
-            return (ours == DIRECTORY) == self.has_children(place)
+            return (ours == DIRECTORY) == has_children(self.meta, place)
         if item.id in self.decisions:
             return self._policy(item.id) == "desktop"  # the user's word counts, whoever stamped
         our_role, their_role = self._role(our_version), self._role(their_version)
@@ -305,11 +264,6 @@ class Resolver:
             return (digest_of(ours) or ours) > (digest_of(theirs) or theirs)
         newer = self._newer(item.id)
         return newer == "desktop" if newer else (self._policy(item.id) == "desktop") == our_role
-
-    def has_children(self, identity: str) -> bool:
-        """Does anything live below this path?"""
-        prefix = identity + "/"
-        return any(not item.dead and item.identity.startswith(prefix) for item in self.meta.items())
 
     def _role(self, version: Version) -> bool:
         return is_desktop(self.meta.replicas[version[1]])
@@ -413,78 +367,8 @@ class Resolver:
         mover = "device" if editor == "desktop" else "desktop"
         return mover if edit_wins else editor
 
-    # -- what lives needs living parents
 
-    def parents_to_revive(self, changed: list[Item]) -> list[Item]:
-        """Directories that must come back because something living lies in them, deepest first, freshly stamped."""
-        suspects = {path for path in _with_ancestors(self._suspects(changed)) if not self._lives(path)}
-        if not suspects:
-            return []
-        children = self._living_children()
-        revived: list[Item] = []
-        for path in sorted(suspects, reverse=True):
-            i = item_id(self.type, path)
-            directory = self.meta.get(i)
-            if any(self._needs(i, directory, child) for child in children.get(path, [])):
-                item = self._raise_directory(i, path, directory)
-                self.meta.put(item)
-                revived.append(item)
-                children.setdefault(_parent(path), []).append(item)
-        return revived
-
-    def _lives(self, path: str) -> bool:
-        item = self.meta.get(item_id(self.type, path))
-        return item is not None and not item.dead
-
-    def _suspects(self, changed: list[Item]) -> set[str]:
-        """Paths of directories that may have to be revived: dying or implied ones, and missing parents of arrivals."""
-        paths = {item.identity for item in self.meta.implied()}
-        for item in changed:
-            if item.dead:
-                paths.add(item.identity)
-            else:
-                parent = _parent(item.identity)
-                if parent:
-                    paths.add(parent)
-        return paths
-
-    def _living_children(self) -> dict[str, list[Item]]:
-        children: dict[str, list[Item]] = {}
-        for item in self.meta.items():
-            parent = _parent(item.identity)
-            if parent and not item.dead:
-                children.setdefault(parent, []).append(item)
-        return children
-
-    def _needs(self, i: bytes, directory: Item | None, child: Item) -> bool:
-        if directory is None or directory.phantom():
-            return knows(self.meta.knowledge.vector(i), child.created)
-        return knows_all(self.meta.knowledge.vector(child.id), directory.versions)
-
-    def _raise_directory(self, i: bytes, path: str, directory: Item | None) -> Item:
-        version = self.meta.next_version()
-        known = directory is not None and directory.values[0] == DIRECTORY
-        values = directory.values if directory is not None and known else [DIRECTORY, DIRECTORY_MODE]
-        if directory is None or directory.phantom():
-            oid, flags = (0, 0) if directory is None else (directory.oid, directory.flags)
-            return Item(i, oid, path, version, [version] * len(values), list(values), b"", flags)
-        new = directory.copy()
-        new.live(version, values)
-        return new
-
-
-# The mode of a directory (0o755) and of a file (0o644) that nobody has said a mode for, as unit values.
-DIRECTORY_MODE = (0o755).to_bytes(2, "big")
-FILE_MODE = (0o644).to_bytes(2, "big")
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def _with_ancestors(paths: set[str]) -> set[str]:
-    every = set(paths)
-    for path in paths:
-        while path := _parent(path):
-            every.add(path)
-    return every
+def has_children(meta: Overlay, identity: str) -> bool:
+    """Does anything live below this path?"""
+    prefix = identity + "/"
+    return any(not item.dead and item.identity.startswith(prefix) for item in meta.items())

@@ -7,8 +7,8 @@ into the conflict store first, as settled; what this desktop wrote can be undone
 
 from __future__ import annotations
 
+from cradle_desktop.sync.outcome import Lost, Outcome
 from cradle_desktop.sync.plan import CREATE, DELETE, MODE, RENAME, REVERTED, UPDATE, Departure, Plan, Step
-from cradle_desktop.sync.resolve import Lost, Outcome
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item
 from cradle_protocol.sync.overlay import Overlay
