@@ -83,6 +83,11 @@ class MemoryStore(MemoryDisk, KeepingStore):
         for path, stamp in self.items():
             yield path, stamp[:1] == b"d"
 
+    def size(self, identity: str) -> int:
+        """As `FilesStore` has it."""
+        one = self.objects.get(identity)
+        return len(one.content or b"") if one is not None else 0
+
     def visit(self, identity: str, buffer: memoryview) -> "tuple[int, bytes | None]":
         """As `FilesStore` has it."""
         self.store_id()

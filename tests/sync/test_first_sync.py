@@ -159,7 +159,7 @@ def test_the_first_batch_leaves_before_the_rest_is_looked_at(tmp_path: Path, mon
     monkeypatch.setattr(world["D1"].store, "visit", lambda *one: (seen.append(one[0]), visit(*one))[1])
     monkeypatch.setattr(Upload, "begin", lambda *args: (sent.append(len(seen)), begin(*args))[1])
     world.sync("D1", "R1")
-    assert sent == [2, 5, 9] and len(set(seen)) == len(seen) == 9
+    assert sent == [0, 2, 6] and len(set(seen)) == len(seen) == 9
 
 
 def test_ticks_are_durable_before_the_first_of_them_leaves(tmp_path: Path) -> None:
@@ -180,12 +180,14 @@ def test_no_batch_of_a_first_sync_is_larger_than_the_device_wants(
     for n, size in enumerate(sizes):
         world["D1"].store.write(f"d{n}", os.urandom(size))
     batches: list[int] = []
-    gather = Going._gather
-    monkeypatch.setattr(
-        Going,
-        "_gather",
-        lambda going, most: (found := gather(going, most), batches.append(sum(d.size for d, _ in found)))[0],
-    )
+    by_id = {item_id("files", f"d{n}"): size for n, size in enumerate(sizes)}
+    send = Going._send_names
+
+    def sending(going: Going, names: "list[first.Name]", lower: bytes, upper: bytes) -> None:
+        batches.append(sum(by_id[name[0]] for name in names))
+        send(going, names, lower, upper)
+
+    monkeypatch.setattr(Going, "_send_names", sending)
     world.sync("D1", "R1")
     assert sum(batches) == sum(sizes) and all(size <= 1 << 20 or size == 2_000_000 for size in batches)
     world.settle_and_check(rounds=1)

@@ -225,6 +225,14 @@ class FilesStore(KeepingStore):
         except OSError as error:
             raise looking(error) from error
 
+    def size(self, identity: str) -> int:
+        """Bytes of a file as it is now, 0 if there is none or it cannot be looked at: for planning."""
+        try:
+            place = self._open().near(identity)
+            return os.stat(place.name, dir_fd=place.fd, follow_symlinks=False).st_size
+        except (OSError, StoreError):
+            return 0
+
     def visit(self, identity: str, buffer: memoryview) -> "tuple[int, bytes | None]":
         """The beginning of a file, read into the buffer: how much of it, and the stamp of what was read, afterwards.
 

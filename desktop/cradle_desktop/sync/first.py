@@ -23,14 +23,14 @@ from cradle_protocol.provider.desktop import RecordStore
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.item import RACY, Item, item_id
 from cradle_protocol.sync.knowledge import after
-from cradle_protocol.sync.values import digest_of, is_file, size_of, with_digest
+from cradle_protocol.sync.values import DIGEST_SIZE, is_file, size_of, with_digest
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 
 # Objects of the first batch: the sooner it leaves, the sooner the device has something to do.
 FIRST_BATCH = 64
-# Each batch may have so many times as many as the one before: it is read while the device works on that one.
-GROWTH = 1.5
-# Bytes of content in a batch, at the most: they are read before it begins.
+# The next ones may have so many times as many as the one before.
+GROWTH = 8
+# Bytes of content in a batch, at the most.
 BATCH_BYTES = 8 << 20
 
 Name = tuple[bytes, int, str, bool]  # item id, place in the scan from 1 on, identity, is it a directory
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         type: str
 
         def names_only(self) -> Iterator[tuple[str, bool]]: ...
+        def size(self, identity: str) -> int: ...
         def visit(self, identity: str, buffer: memoryview) -> tuple[int, bytes | None]: ...
 
 
@@ -109,7 +110,8 @@ class Going(Departing):
         self._base = job.meta.tick
         self._meter.total = len(names)
         self._next = 0  # of the names
-        self._buffer = memoryview(bytearray(min(BATCH_BYTES, job.remote.limits.batch_bytes) + WHOLE + 1))
+        self._most = min(BATCH_BYTES, job.remote.limits.batch_bytes)
+        self._room = memoryview(bytearray(WHOLE + 1))
         self._young = False  # may a power cut take what was visited?
 
     def run(self, alone: bool = False) -> None:
@@ -123,47 +125,44 @@ class Going(Departing):
         lower, most = LOWEST, FIRST_BATCH
         while self._next < len(self._names) and not self._meter.ends():
             self._land(min(BATCHES_IN_FLIGHT, self.remote.limits.max_requests) - 1)
-            batch = self._gather(min(most, self.remote.limits.batch_items))
-            upper = self._names[self._next - 1][0] if self._next < len(self._names) else HIGHEST
-            self._send_gathered(batch, lower, upper)
-            lower, most = after(upper) or HIGHEST, int(most * GROWTH)
+            names = self._next_batch(min(most, self.remote.limits.batch_items))
+            upper = names[-1][0] if self._next < len(self._names) else HIGHEST
+            self._send_names(names, lower, upper)
+            lower, most = after(upper) or HIGHEST, most * GROWTH
         self._land(0)
         if not self._meter.ends():
             self._retry(set())
 
-    def _gather(self, most: int) -> list[tuple[Departure, memoryview | None]]:
-        """Visit the next names, as many as a batch may have. Small contents are in the buffer then."""
-        batch: list[tuple[Departure, memoryview | None]] = []
-        names, buffer, at, total = self._names, self._buffer, 0, 0
-        room = min(WHOLE, self._upload.piece) + 1
-        while self._next < len(names) and len(batch) < most:
-            item, size = self._visit(names[self._next], buffer[at : at + room])
-            if item is not None:
-                departure = Departure(item, True, CREATE, not names[self._next][3])
-                total += departure.size
-                if batch and total > len(buffer) - room:
-                    self.meta.drop(item.id)  # visited again for the next batch
+    def _next_batch(self, most: int) -> list[Name]:
+        """The next names, as many as a batch may have: a larger object travels alone."""
+        start, total, size_of_file = self._next, 0, self.store.size
+        for _, _, identity, directory in self._names[start : start + most]:
+            if not directory:
+                total += size_of_file(identity)
+                if total > self._most and self._next > start:
                     break
-                batch.append((departure, None if size < 0 else buffer[at : at + size]))
-                at += max(0, size)
             self._next += 1
-        return batch
+        return self._names[start : self._next]
 
-    def _send_gathered(self, batch: list[tuple[Departure, memoryview | None]], lower: bytes, upper: bytes) -> None:
-        upload, unkept = self._upload, self._unkept
+    def _send_names(self, names: list[Name], lower: bytes, upper: bytes) -> None:
+        upload, batch = self._upload, list[Departure]()
+        room = self._room[: min(WHOLE, upload.piece) + 1]
         upload.begin(lower, upper)
-        for index, (departure, data) in enumerate(batch):
-            item = departure.item
-            if data is None:
-                self._send_one(upload, index, departure, set())
+        for name in names:
+            item, size = self._visit(name, room)
+            if item is None:
                 continue
-            upload.file(index, item, True, data, digest_of(item.values[0]))
-            unkept.append(item)
-            self.result.up.bytes += len(data)
-        departures = [departure for departure, _ in batch]
-        self.departures += departures
-        self.undone.update([departure.item.id for departure in departures])
-        self._flight.append((upload.commit(), departures))
+            departure = Departure(item, True, CREATE, not name[3])
+            if size < 0:
+                self._send_one(upload, len(batch), departure, set())
+            else:
+                upload.file(len(batch), item, True, room[:size], item.values[0][-DIGEST_SIZE:])
+                self._unkept.append(item)
+                self.result.up.bytes += size
+            batch.append(departure)
+        self.departures += batch
+        self.undone.update([departure.item.id for departure in batch])
+        self._flight.append((upload.commit(), batch))
 
     def _visit(self, name: Name, room: memoryview) -> tuple[Item | None, int]:
         """(item of a name, size): None where nothing can be sent; from 0 on: all of the content is in `room`."""

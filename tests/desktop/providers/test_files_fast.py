@@ -110,6 +110,7 @@ def test_a_visit_reads_and_looks_at_once(store: FilesStore, root: Path, hand: Fo
     hand.write("d/f", b"four")
     room = memoryview(bytearray(6))
     assert store.visit("d/f", room) == (4, store.stamp("d/f")) and bytes(room[:4]) == b"four"
+    assert [store.size(name) for name in ("d/f", "nothing", "no/thing", "../f")] == [4, 0, 0, 0]
     hand.write("d/f", b"grown longer")
     assert store.visit("d/f", room) == (6, store.stamp("d/f"))
     (root / "link").symlink_to("d/f")
