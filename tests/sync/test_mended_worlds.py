@@ -93,3 +93,21 @@ def test_a_copy_beside_that_cannot_be_put_there_is_not_overwritten(tmp_path: Pat
     w.sync("D2", "R1", policy="both")
     assert len(w["R1"].store.tree()) == 2
     w.settle_and_check()
+
+
+@pytest.mark.parametrize("edit", [b"one", b"other"])
+def test_an_edit_that_follows_a_file_to_where_a_directory_lives(tmp_path: Path, edit: bytes) -> None:
+    """The directory won; of the moved file and the edit one was kept under the hash of the other, and was lost."""
+    w = World(tmp_path, desktops=TWO_DESKTOPS)
+    known_everywhere(w, b=b"base", **{"d/a": b"base"})
+    w["R1"].store.write("b", b"moved")
+    w["R1"].store.delete("d")
+    w.sync("D2", "R1")
+    w["R1"].store.rename("b", "d")
+    w["D1"].store.write("b", edit)
+    w["D1"].store.write("d/a", b"keeps its directory")
+    w.advance()
+    assert not w.sync("D1", "R1").skipped
+    assert w["D1"].store.tree() == w["R1"].store.tree() == {"d/": b"", "d/a": b"keeps its directory"}
+    assert w.losers() == sorted([b"moved", edit])
+    w.settle_and_check()

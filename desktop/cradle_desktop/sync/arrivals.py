@@ -277,17 +277,17 @@ class Arrivals:
             i = item_id(self.type, path)
             file, old = self.meta.get(i), self.meta.base.get(i)
             assert file is not None
-            side, held = _holder(path, [step for step in plan.steps if step.new.id == i])
             directory = file.copy()
             directory.live(self.meta.next_version(), [DIRECTORY, DIRECTORY_MODE][: len(file.values)])
             self.meta.put(directory)
             inside = [step for step in plan.steps if step.new.identity.startswith(path + "/")]
-            away = {id(step) for step in inside} | {id(step) for step in plan.steps if step.new.id == i}
+            came = [step for step in plan.steps if step.new.id == i]
+            away = {id(step) for step in inside + came}
             plan.steps = [step for step in plan.steps if id(step) not in away]
-            lost = Lost(path, i, 0, "update-update", side, file.values[0], held)
             step = Step(directory, old, verb_of(directory, old))
-            step.lost = [lost]
-            way += [step, *inside]
+            step.lost = _lost_file(came[-1].new if came else old, *_holder(path, came))
+            step.group = [step, *_with_edits(plan, step)]
+            way += [*step.group, *inside]
         plan.tail = way + plan.tail
 
     def _files_with_children(self, plan: Plan) -> set[str]:
@@ -385,6 +385,31 @@ def _kept_from(lost: Lost) -> bytes | None:
 def _unknowable(change: Change) -> bool:
     """Can nobody tell the hash of its content? What the device has by name only was perhaps never hashed."""
     return change.ghost and bool(change.values) and is_lazy((change.values or [b""])[0])
+
+
+def _lost_file(file: Item | None, side: str, held: str | bytes) -> list[Lost]:
+    """What a directory displaces, if it is a file."""
+    if file is None or file.dead or file.values[0] == DIRECTORY:
+        return []
+    return [Lost(file.identity, file.id, 0, "update-update", side, file.values[0], held)]
+
+
+def _with_edits(plan: Plan, directory: Step) -> list[Step]:
+    """An edit that followed a move to where a directory is now is displaced with the rest: its steps but for that."""
+    tied: list[Step] = []
+    for step in [step for step in plan.tail if step.new.id == directory.new.id]:
+        tied += [other for other in step.group if other is not step]
+        moved = [lost for lost in step.lost if lost.held == step.new.identity]
+        directory.lost += [lost for lost in step.lost if lost.unit == 0 and lost not in moved]
+        if step.copy is not None:
+            directory.lost += _lost_file(step.new, "desktop", step.copy.identity)
+        elif step.fetch is not None:
+            directory.lost += _lost_file(step.new, "device", step.fetch.id)
+        plan.tail.remove(step)
+    plan.tail = [step for step in plan.tail if step not in tied]
+    for step in tied:
+        step.group = [directory, *tied]
+    return tied
 
 
 def _holder(path: str, steps: list[Step]) -> tuple[str, str | bytes]:
