@@ -4,6 +4,7 @@ What a user writes is a token that no two writes share, so that it can be looked
 Everything is the real engine, session, agent and their metadata; clocks are turned, so it takes no time.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,9 +20,9 @@ from cradle_protocol.errors import NO_STORE
 from cradle_protocol.provider.store import StoreError
 from cradle_testing.fate import Killed
 from cradle_testing.flash import Lifeline
-from cradle_testing.script import DIRECTORIES, During, Edit, Script, Session, Trouble
-from cradle_testing.stores import MemoryStore
-from cradle_testing.worlds import World
+from cradle_testing.script import DIRECTORIES, STICKS, During, Edit, Script, Session, Trouble
+from cradle_testing.stores import MemoryStore, Stored
+from cradle_testing.worlds import Backup, World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,9 +136,24 @@ class Users:
 
     def lose_power(self, store: MemoryStore) -> None:
         """A power cut takes what the user wrote since the disk was last flushed: nobody promised that."""
-        kept = tokens(one.content for one in store.durable.values())
-        self.gone |= tokens(one.content for one in store.objects.values()) - kept
+        self.lose(store, store.durable)
         store.crash()
+
+    def lose(self, store: MemoryStore, left: "dict[str, Stored]") -> None:
+        """By no fault of a sync's only these are left of what is in a store."""
+        kept = tokens(one.content for one in left.values())
+        self.gone |= tokens(one.content for one in store.objects.values()) - kept
+
+
+@contextmanager
+def same_ids() -> Iterator[None]:
+    """Ids that are made up are the same in each run: the greater of two decides much."""
+    before, draw = os.urandom, Random(0)
+    os.urandom = draw.randbytes
+    try:
+        yield
+    finally:
+        os.urandom = before
 
 
 class Chaos:
@@ -148,8 +164,9 @@ class Chaos:
         self.world = World(folder, script.desktops, script.devices, modes, script.batch_items)
         self.script, self.users = script, Users(self.world)
         self.lives = {name: Lifeline(self.world[name].store) for name in self.world.names}
-        self._folder = folder
+        self._folder, self._folders = folder, 0
         self._databases: dict[tuple[str, int], Database] = {}
+        self._backups: dict[str, Backup] = {}
         for name, board in self.world.boards.items():
             board.end.adapt = self.lives[name].adapt
             board.end.restart()
@@ -181,10 +198,18 @@ class Chaos:
         elif trouble.kind == "lost_clock":
             store.lost_clock = not store.lost_clock
         elif trouble.kind == "forget":
-            with self._stores_away(store):
-                self.world.forget(trouble.name)
+            if trouble.name not in STICKS:  # nobody works on a stick but a desktop in a session
+                with self._stores_away(store):
+                    self.world.forget(trouble.name)
         elif trouble.kind == "wipe":
             self.world.forget_everything(trouble.name)
+        elif trouble.kind == "backup":
+            self._backups[trouble.name] = self.world.save(trouble.name, self._new_folder("backup"))
+        elif trouble.kind == "restore":
+            self._restore(trouble.name, bool(more) or trouble.name in self.world.desks)
+        elif trouble.kind == "clone":
+            self.users.lose(self.world[trouble.path].store, self.world[trouble.name].store.objects)
+            self.world.clone(trouble.name, trouble.path)
         elif trouble.kind == "filter":
             with self._stores_away(store):
                 self.world.set_filter(trouble.name, Filter.read(trouble.path.encode()))
@@ -192,6 +217,19 @@ class Chaos:
             self._heal(store)
         else:
             getattr(store, trouble.kind)[trouble.path] = more
+
+    def _restore(self, name: str, state_only: bool) -> None:
+        """From the last backup, if there is one. A desktop's folder is no part of its state."""
+        if name not in self._backups:
+            return
+        backup = self._backups[name]
+        if not state_only:
+            self.users.lose(self.world[name].store, backup.objects)
+        self.world.put_back(name, backup, state_only)
+
+    def _new_folder(self, kind: str) -> Path:
+        self._folders += 1
+        return self._folder / f"{kind} {self._folders}"
 
     def _fall(self, name: str, power: bool, torn: int) -> None:
         """A machine stops and starts again. power: what was not flushed goes, some of it torn by this seed."""
@@ -233,16 +271,18 @@ class Chaos:
         desk.meta.on_act = self.lives[session.desktop].act
         death = session.death
         victim = session.device if death is not None and death.device else session.desktop
+        fallen = [victim] if victim in self.world.boards or session.device not in STICKS else [victim, session.device]
         if death is not None:
             self.lives[victim].arm(death.step)
         try:
             with self._edits(session.during), self._stores_away(desk.store, board.store):
                 self._sync(session)
-        except LinkGone:
-            pass  # it was cut, or a line was too bad
-        except Killed:
+        except (LinkGone, Killed):
+            pass  # it was cut, or a line was too bad, or one of them is dead
+        if self.lives[victim].dead:
             assert death is not None
-            self._fall(victim, death.power, death.torn)
+            for name in fallen:  # a stick's agent is in the desktop's process
+                self._fall(name, death.power, death.torn)
         self.lives[victim].arm(None)
 
     def _sync(self, session: Session) -> None:

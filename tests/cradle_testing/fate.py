@@ -18,6 +18,10 @@ class Killed(BaseException):
     """The process died here; what the operating system has stays. No `except Exception` of anybody's sees it."""
 
 
+class Dead(Killed):
+    """The whole machine stopped: who is at the other end of a link to it sees only that the link is lost."""
+
+
 class Fate:
     """What awaits one replica's process."""
 

@@ -9,7 +9,7 @@ from random import Random
 
 from cradle_device.host_log import HostLog
 from cradle_device.log import Log
-from cradle_testing.fate import Killed
+from cradle_testing.fate import Dead
 from cradle_testing.stores import MemoryStore
 
 TYPE_CHECKING = False
@@ -21,7 +21,8 @@ _TORN = 8  # bytes of one write to flash that may be any when it is broken off
 
 
 class Lifeline:
-    """Counts a machine's steps. `durable`: how much of each log file a loss of power leaves for certain."""
+    """Counts a machine's steps. `durable`: how much of each log file a loss of power leaves for certain; `dead`: it has
+    died, and does nothing until it is armed anew."""
 
     def __init__(self, store: MemoryStore) -> None:
         store.on_act = self.act
@@ -30,13 +31,13 @@ class Lifeline:
 
     def arm(self, steps: "int | None") -> None:
         """Die when so many more steps are done; None: live on."""
-        self._left, self._dead = steps, False
+        self._left, self.dead = steps, False
 
     def act(self) -> None:
         """A step is about to be done."""
-        if self._dead or self._left == 0:
-            self._dead = True
-            raise Killed
+        if self.dead or self._left == 0:
+            self.dead = True
+            raise Dead
         if self._left is not None:
             self._left -= 1
 

@@ -115,15 +115,15 @@ class _Near(_End):
         return left
 
     def wait(self, read: bool, write: bool, timeout: "float | None") -> "tuple[bool, bool]":
-        service, clock = self.device_polls.service, self.wires.clock
+        service, work, clock = self.device_polls.service, self.device_polls.work, self.wires.clock
         until = FOREVER_MS if timeout is None else clock() + int(timeout * 1000) + 1
-        while service.poll():
+        while work():
             pass
         woken = service.wants()[2] if not service.closed else None
         wake = [until, *self.wires.due()] + ([] if woken is None else [clock() + woken])
         clock.advance(max(1, int(min(wake)) + 1 - clock()))
         assert clock() < FOREVER_MS, "both ends wait for each other"
-        while service.poll():
+        while work():
             pass
         return True, True
 
@@ -178,9 +178,7 @@ class LinePair(Meeting, LinePump):
     def end_session(self) -> None:
         """Hang up, and let the agent notice."""
         self.end.stale = dict(self._wires.last)
-        self.link.close()
         try:
-            while not self.service.closed:
-                self.service.poll()
+            self.hang_up()
         finally:
             self._time.__exit__(None, None, None)

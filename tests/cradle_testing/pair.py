@@ -21,9 +21,12 @@ from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.desktop_session import DesktopSession
 from cradle_protocol.wire.events import GREETED, PAIRED, READY
 from cradle_protocol.wire.session import Identity
+from cradle_testing.fate import Dead
 from cradle_testing.witness import WitnessSession
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cradle_device.runner import Service
 # Messages of a world: large enough that a batch is a few of them, small enough that contents are cut into pieces.
 MAX_MESSAGE = 16384
 BATCH_BYTES = 1 << 20
@@ -61,15 +64,20 @@ class AgentEnd:
         self.adapt: Callable[[type[LogMetadata]], type[LogMetadata]] = lambda kind: kind
         self._start()
 
+    def _limits(self) -> Limits:
+        return Limits(MAX_MESSAGE, self.max_requests, self.batch_items, BATCH_BYTES, MAX_MESSAGE, JOINED, REPLICAS)
+
+    def visit(self, desktop_id: bytes) -> None:
+        """A desktop comes to it."""
+
     def _start(self) -> None:
-        limits = Limits(MAX_MESSAGE, self.max_requests, self.batch_items, BATCH_BYTES, MAX_MESSAGE, JOINED, REPLICAS)
         self._host = self.always_host or (self.alternates and not self._host)
         kind = self.adapt(HostMetadata if self._host else LogMetadata)
         self.agent = Agent(
             str(self.folder),
             [self.store],
             f"R{self.number + 1}",
-            limits,
+            self._limits(),
             hardware=b"machine %d" % self.number,
             log=kind,
         )
@@ -145,7 +153,10 @@ class Meeting:
     """What a pump whose other end is an agent in the same thread begins with."""
 
     session: DesktopSession
+    _dead = False
     if TYPE_CHECKING:
+        link: Link
+        service: Service
 
         def step(self, timeout: "float | None" = None) -> bool:
             """Of the pump."""
@@ -155,6 +166,24 @@ class Meeting:
         self._me = Identity(b"desktop %8d" % desktop_number, f"D{desktop_number + 1}")
         self.contents = WitnessSession(self._me, bytes([desktop_number]) * 16, MAX_MESSAGE)
         self.end = end
+        end.visit(self._me.id)
+
+    def work(self) -> bool:
+        """Let the agent work. Cut: its machine is dead."""
+        try:
+            return self.service.poll()
+        except Dead:
+            self._dead = True
+            raise Cut("the device died") from None
+
+    def hang_up(self) -> None:
+        """Hang up, and let the agent notice, if it lives."""
+        self.link.close()
+        try:
+            while not self._dead and not self.service.closed:
+                self.work()
+        except (LinkLost, Cut):
+            pass
 
     def handshake(self, kind: "type[Connection]" = Connection) -> Connection:
         """Pair at the first meeting, then prove. Returns the open connection."""
@@ -189,7 +218,7 @@ class PairPump(Meeting, StreamPump):
 
     def step(self, timeout: "float | None" = None) -> bool:
         moved = bool(self._write())
-        while self.service.poll():
+        while self.work():
             moved = True
         moved = bool(self._read()) or moved
         if not moved and timeout != 0:
@@ -202,13 +231,8 @@ class PairPump(Meeting, StreamPump):
         self._ends.left = UNCUT if count is None else count
 
     def end_session(self) -> None:
-        """Hang up, and let the agent notice."""
-        self.link.close()
-        try:
-            while not self.service.closed:
-                self.service.poll()
-        except LinkLost:
-            pass
+        """Hang up."""
+        self.hang_up()
 
 
 __all__ = ["AgentEnd", "Cut", "PairPump"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cradle_desktop.sync.report import Direction, Policy
 
 DESKTOPS, DEVICES = ("D1", "D2", "D3", "D4"), ("R1", "R2", "R3", "R4", "R5", "R6")
+STICKS = ("S1", "S2")
 FILES = ("a", "b", "c", "d/a", "d/b", "e/a", "e/b", "e/d/a")
 DIRECTORIES = ("d", "e", "e/d")
 NAMES = FILES + DIRECTORIES
@@ -39,11 +40,13 @@ DURING = "during"  # users edit while a session runs
 MODELESS = "modeless"  # some stores keep no modes
 AWAY = "away"  # a store goes away while it is scanned, until it is back
 WIPED = "wiped"  # a desktop loses its database
-# All devices but the first do not want everything, and change their minds. Only where a script is asked to have it.
-FILTERS = "filters"
+STUCK = "sticks"  # folders on sticks are partners too
+RESTORED = "restored"  # a machine gets its state, or all that it has, from a backup
+CLONED = "cloned"  # a card or stick is copied, with all that is on it, in place of another one
+FILTERS = "filters"  # all devices but the first do not want everything, and change their minds
 FEATURES = (
     DIRS, KINDS, CUTS, DEATHS, LINES, ECHO, POLICIES, ASK, ONE_WAY, RESTARTS, CLOCKS, CLEANED, FAILING, FULL, DURING,
-    MODELESS, AWAY, WIPED,
+    MODELESS, AWAY, WIPED, FILTERS, STUCK, RESTORED, CLONED,
 )  # fmt: skip
 
 # Shares of the kinds of step; what is left is a session.
@@ -92,7 +95,8 @@ class Trouble(NamedTuple):
     """A machine between two sessions. kind: kill, restart (its power is lost; more: what is torn by that), wipe (the
     database of a desktop), fill (more: bytes that are left, -1: no limit), away (more: objects that a scan sees
     before), clock (more: seconds), lost_clock, forget (tombstones), filter (path: its text on the device), heal, or the
-    name of a switch of `MemoryStore` that makes a path fail (more: the status)."""
+    name of a switch of `MemoryStore` that makes a path fail (more: the status). backup, and restore from the last one
+    (more: 1 for the state alone, which a desktop has always), clone (path: whose place the copy takes)."""
 
     name: str
     kind: str
@@ -171,6 +175,8 @@ class Author:
         large = self.random.random() < LARGE
         self.desktops = DESKTOPS[: self.random.randint(2, 4) if large else self.random.choice(SIZES)]
         self.devices = DEVICES[: self.random.randint(3, 6) if large else self.random.choice(SIZES)]
+        if STUCK in self._has():
+            self.devices += STICKS[: self.random.choice((1, 1, 2))]
         self.names = self.desktops + self.devices
         modeless = tuple(n for n in self.names if MODELESS in self._has() and self.random.random() < WITHOUT_MODES)
         steps = self._known() if self.random.random() < KNOWN else []
@@ -226,7 +232,8 @@ class Author:
     def _troubles(self) -> "list[str]":
         kinds = {RESTARTS: ["restart", "kill"], FULL: ["fill"], FAILING: ["failing", "heal"], AWAY: ["away", "heal"]}
         kinds |= {WIPED: ["wipe"], CLOCKS: ["clock", "lost_clock"], CLEANED: ["forget"]}
-        kinds |= {FILTERS: ["filter"] if len(self.devices) > 1 else []}
+        kinds |= {FILTERS: ["filter"] if len(self.devices) > 1 else [], CLONED: ["clone"] if self._alike() else []}
+        kinds[RESTORED] = ["backup", "restore"]
         return [kind for feature, several in kinds.items() if feature in self._has() for kind in several]
 
     def _trouble(self, name: str, kind: str) -> Trouble:
@@ -237,6 +244,11 @@ class Author:
             return Trouble(pick(self.desktops), kind)
         if kind == "filter":
             return self._filter(pick(self.devices[1:]))
+        if kind == "restore":
+            return Trouble(name, kind, "", pick((0, 1)))
+        if kind == "clone":
+            old, new = self.random.sample(pick(self._alike()), 2)
+            return Trouble(old, kind, new)
         if kind == "away":
             return Trouble(name, kind, "", self.random.randint(0, LATEST_END))
         if kind == "clock":
@@ -247,6 +259,11 @@ class Author:
             switch = pick(("failing", "failing_reads", "failing_writes", "hidden"))
             return Trouble(name, switch, pick(NAMES), pick((UNREADABLE, CHANGED, READ_ONLY)))
         return Trouble(name, kind)
+
+    def _alike(self) -> "list[list[str]]":
+        """Devices and sticks, of which there are several: what can be put in another one's place."""
+        kinds = [[name for name in self.devices if name[0] == kind] for kind in "RS"]
+        return [names for names in kinds if len(names) > 1]
 
     def _filter(self, name: str) -> Trouble:
         rules = self.random.sample(RULES, self.random.randint(0, MOST_RULES))
@@ -289,7 +306,7 @@ class Author:
             step = int(self.random.expovariate(1 / STEPS))
             death = Death(chance() < 0.5, step, chance() < 0.5, self._seed())
             session = session._replace(death=death)
-        if LINES in has and chance() < LINED:
+        if LINES in has and chance() < LINED and session.device not in STICKS:
             return session._replace(line=self._seed())
         return session._replace(echo=self._seed()) if ECHO in has and chance() < ECHOED else session
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from cradle_testing.chaos import Chaos
+from cradle_testing.chaos import Chaos, same_ids
 from cradle_testing.script import Author, Script, Session
 
 MEMORY = "/dev/shm"  # the agents' logs are flushed all the time: no disk need hear of it
@@ -25,7 +25,8 @@ def failure(script: Script) -> str:
     """What is wrong with this script: where, what; "" if nothing is."""
     folder = tempfile.mkdtemp(prefix="cradle-sim-", dir=MEMORY if os.path.isdir(MEMORY) else None)
     try:
-        Chaos(Path(folder), script).run()
+        with same_ids():
+            Chaos(Path(folder), script).run()
     except Exception as error:  # noqa: BLE001  whatever it is, it is what we look for
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__} in {frame.name} ({Path(frame.filename).name}:{frame.lineno}): {error}"

@@ -4,11 +4,13 @@
 Power cuts come from the metadata: `crash_before_commit` says at which commit the desktop dies.
 """
 
+import copy
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.connection import Connection
@@ -20,6 +22,7 @@ from cradle_desktop.sync.plan import Plan
 from cradle_desktop.sync.report import Observer, SyncOptions, TypeResult, no_journal
 from cradle_device.replica import FILTER
 from cradle_protocol.errors import WRITE_FAILED
+from cradle_protocol.provider.paths import OWN_FOLDER
 from cradle_protocol.provider.store import Reader, StoreError
 from cradle_protocol.sync.detect import detect
 from cradle_protocol.sync.forget import forget, tombstones
@@ -33,6 +36,7 @@ from cradle_protocol.sync.version import new_replica_id
 from cradle_testing.lines import LinePair
 from cradle_testing.memory_disk import SECOND, Stored
 from cradle_testing.pair import AgentEnd, Cut, PairPump
+from cradle_testing.stick_end import StickEnd
 from cradle_testing.stores import MemoryStore
 from cradle_testing.witness import EchoConnection
 
@@ -42,9 +46,21 @@ if TYPE_CHECKING:
     from cradle_desktop.sync.report import Direction, OnName, OpenJournal, Policy
     from cradle_hardware.emulated.noise import Line
 
-Backup = tuple[Path, dict[str, Stored]]
-
 __all__ = ["Cut", "PowerCut", "World"]
+
+
+class Backup(NamedTuple):
+    """What one machine had: a device's folder of state and its keys, or a desktop's metadata, and what it stored.
+
+    A database is read through its file, so worlds with databases have backups of devices only.
+    """
+
+    objects: dict[str, Stored]
+    folder: "Path | None" = None
+    keys: "dict[bytes, bytes]" = {}
+    meta: "MemoryMetadata | None" = None
+    remembered: "tuple[dict[tuple[str, bytes], bytes], ...]" = ()
+
 
 # More rounds than any chain of this many replicas needs to come to rest.
 SETTLE_ROUNDS = 8
@@ -183,11 +199,15 @@ class Desk:
 
 
 class Device:
-    """A device: its store and its agent."""
+    """A device or a stick: its store and its agent."""
 
     def __init__(self, number: int, modes: bool, folder: Path, batch_items: int, kind: "type[MemoryStore]") -> None:
         self.store = kind(modes=modes, store_id=b"devi%12d" % number)
-        self.end = AgentEnd(number, self.store, folder, batch_items)
+        if folder.name[0] == "S":
+            folder.mkdir(parents=True)
+            self.end: AgentEnd = StickEnd(number, self.store, folder / OWN_FOLDER, batch_items)
+        else:
+            self.end = AgentEnd(number, self.store, folder, batch_items)
 
     def restart(self) -> None:
         """The power comes back."""
@@ -196,7 +216,7 @@ class Device:
 
 
 class World:
-    """Desktops D1.. and devices R1.., by name in `world["D1"]`.
+    """Desktops D1.., devices R1.. and sticks S1.., which are devices too, by name in `world["D1"]`.
 
     sqlite: do desktops keep their metadata in a database? In memory they are faster.
     collision, impossible: as in `SyncOptions`; kind: of all stores.
@@ -226,8 +246,9 @@ class World:
             for k, name in enumerate(devices)
         }
         self.content_bytes = 0  # of contents that crossed the link
-        self.filtered: dict[tuple[str, str], bytes] = {}  # what of a device's filter each desktop has carried out
-        self.met: dict[tuple[str, str], bytes] = {}  # who answered it last
+        # Of each desktop and the device with this id: what of its filter was carried out, and who answered last.
+        self.filtered: dict[tuple[str, bytes], bytes] = {}
+        self.met: dict[tuple[str, bytes], bytes] = {}
         self.notes: list[str] = []  # what a user was told
 
     def __getitem__(self, name: str) -> "Desk | Device":
@@ -242,22 +263,42 @@ class World:
         """The card of one device is copied, store and state and all, into a second machine."""
         source, target = self.boards[old], self.boards[new]
         target.store.id, target.end.keys = source.store.id, dict(source.end.keys)
-        self.put_back(new, (source.end.folder, dict(source.store.objects)))
+        self.put_back(new, Backup(dict(source.store.objects), source.end.folder, dict(source.end.keys)))
 
     def save(self, name: str, folder: Path) -> Backup:
-        """A backup of a device, store and state."""
-        board = self.boards[name]
-        shutil.copytree(board.end.folder, folder)
-        return folder, dict(board.store.objects)
+        """A backup of a machine, store and state. folder: of the copy of a device's state, not there yet."""
+        objects = dict(self[name].store.objects)
+        if name in self.desks:
+            meta = self.desks[name].meta
+            meta.on_act = None
+            remembered = tuple({pair: one for pair, one in all.items() if pair[0] == name} for all in self._memory())
+            return Backup(objects, meta=copy.deepcopy(meta), remembered=remembered)
+        end = self.boards[name].end
+        shutil.copytree(end.folder, folder)
+        return Backup(objects, folder, dict(end.keys))
 
-    def put_back(self, name: str, backup: Backup) -> None:
-        """A device gets store and state from a backup."""
-        board = self.boards[name]
-        board.end.agent.close()
-        shutil.rmtree(board.end.folder)
-        shutil.copytree(backup[0], board.end.folder)
-        board.store.objects = dict(backup[1])
-        board.end.reopen()
+    def put_back(self, name: str, backup: Backup, state_only: bool = False) -> None:
+        """A machine gets state and store, or its state alone, from a backup."""
+        store = self[name].store
+        if name in self.desks:
+            self.desks[name].meta, self.desks[name].set_back = copy.deepcopy(backup.meta), True
+            self._forget_memory(name)
+            for now, before in zip(self._memory(), backup.remembered, strict=True):
+                now.update(before)
+        else:
+            self._put_back_agent(self.boards[name].end, backup)
+        if not state_only:
+            store.objects, store.stages, store.held = dict(backup.objects), {}, {}
+            store.sync()
+
+    @staticmethod
+    def _put_back_agent(end: AgentEnd, backup: Backup) -> None:
+        assert backup.folder is not None
+        end.agent.close()
+        shutil.rmtree(end.folder)
+        shutil.copytree(backup.folder, end.folder)
+        end.keys = dict(backup.keys)
+        end.reopen()
 
     def forget(self, name: str) -> None:
         """Tombstone cleanup: after a scan every tombstone of this replica goes, however young."""
@@ -287,10 +328,28 @@ class World:
     def forget_everything(self, desktop: str) -> None:
         """The database of a desktop is wiped; the folder stays."""
         self.desks[desktop].forget_everything()
-        self.filtered = {pair: done for pair, done in self.filtered.items() if pair[0] != desktop}
-        self.met = {pair: who for pair, who in self.met.items() if pair[0] != desktop}
+        self._forget_memory(desktop)
+
+    def _memory(self) -> "list[dict[tuple[str, bytes], bytes]]":
+        """What desktops remember between two sessions, beside their metadata."""
+        return [self.filtered, self.met]
+
+    def _forget_memory(self, desktop: str) -> None:
+        for all in self._memory():
+            for pair in [pair for pair in all if pair[0] == desktop]:
+                del all[pair]
 
     # -- sessions
+
+    def remembered(self, desktop: str, device: str) -> "tuple[bytes, bytes]":
+        """(what of the device's filter the desktop has carried out, who answered it last)."""
+        pair = desktop, self.boards[device].end.agent.device_id
+        return self.filtered.get(pair, b""), self.met.get(pair, b"")
+
+    def remember(self, desktop: str, device: str, result: TypeResult) -> None:
+        """What of a session is remembered until the next one."""
+        pair = desktop, self.boards[device].end.agent.device_id
+        self.filtered[pair], self.met[pair] = result.filtered or self.filtered.get(pair, b""), result.met
 
     def _connect(
         self, desktop: str, device: str, cut_after: "int | None", line: "Line | None" = None, echo: int = 0
@@ -336,17 +395,16 @@ class World:
         connection, pump = self._connect(desktop, device, cut_after, line, echo)
         options = SyncOptions(policy=policy, direction=direction, max_delete=max_delete, partner=device)
         options.ancestors, options.revert = ancestors, revert
-        options.met = met or self.met.get((desktop, device), b"")
+        options.filtered, before = self.remembered(desktop, device)
+        options.met = met or before
         options.set_back, desk.set_back = desk.set_back, False
         options.collision, options.impossible = self.collision, self.impossible
-        options.filtered, options.now = self.filtered.get((desktop, device), b""), desk.store.now_ns // SECOND
+        options.now = desk.store.now_ns // SECOND
         options.decisions = {(item_id(desk.store.type, path), 0): take for path, take in (decisions or {}).items()}
         try:
             hears = observer or Notes(self.notes)
             result = synchronize(connection, desk.store, desk.meta, desk.conflicts, options, hears, journal)
-            self.met[desktop, device] = result.met
-            if result.filtered:
-                self.filtered[desktop, device] = result.filtered
+            self.remember(desktop, device, result)
             return result
         finally:
             self.content_bytes += pump.contents.count
@@ -362,9 +420,9 @@ class World:
     ) -> Plan:
         """What `cradle diff` would print."""
         options = SyncOptions(policy=policy, direction=direction, partner=device)
-        options.ancestors, options.filtered = ancestors, self.filtered.get((desktop, device), b"")
-        options.met, options.now = self.met.get((desktop, device), b""), self.desks[desktop].store.now_ns // SECOND
-        options.set_back = self.desks[desktop].set_back
+        options.ancestors = ancestors
+        options.filtered, options.met = self.remembered(desktop, device)
+        options.now, options.set_back = self.desks[desktop].store.now_ns // SECOND, self.desks[desktop].set_back
         options.collision, options.impossible = self.collision, self.impossible
         desk = self.desks[desktop]
         connection, pump = self._connect(desktop, device, None)

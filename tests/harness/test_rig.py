@@ -13,7 +13,7 @@ from cradle_protocol.sync.item import item_id
 from cradle_protocol.sync.metadata import Metadata
 from cradle_testing.fate import Killed
 from cradle_testing.flash import Lifeline
-from cradle_testing.worlds import World
+from cradle_testing.worlds import Cut, World
 
 MANY = 30
 BAD = Line(byte_errors=0.002, bursts=0.0005, duplicates=0.001, stalls=0.001)
@@ -96,7 +96,7 @@ def test_a_device_that_loses_its_power_loses_of_its_log_what_was_not_flushed(tmp
         w["D1"].store.write(f"more {step}", b"m")
         try:
             w.sync("D1", "R1")
-        except Killed:
+        except Cut:
             life.arm(None)
             end.agent.close()
             before = sum(map(len, end.state_bytes().values()))

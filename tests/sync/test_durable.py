@@ -46,7 +46,7 @@ class Mortal:
         try:
             self.world.sync("D1", "R1")
             return False
-        except Killed:
+        except (Killed, Cut):  # of a device that dies its desktop sees that the link is lost
             return True
         finally:
             self.restart(power, step)

@@ -353,3 +353,17 @@ def test_a_board_takes_more_names_than_it_has_exceptions(tmp_path: Path) -> None
     w.sync("D2", "R1")
     assert w["D2"].store.tree() == {"made here": b"m"}
     w.settle_and_check()
+
+
+def test_a_copy_of_a_card_has_filters_of_its_own(tmp_path: Path) -> None:
+    """Both count their filters from where they were copied: what was carried out on one is not on the other."""
+    w = World(tmp_path, devices=("R1", "R2"))
+    w.set_filter("R1", NO_JPG)
+    w["D1"].store.write("a.jpg", b"a")
+    w.sync("D1", "R1")
+    w.clone("R1", "R2")
+    for name in w.devices:
+        w.set_filter(name, Filter())
+        w.sync("D1", name)
+        assert w[name].store.tree() == {"a.jpg": b"a"}, name
+    w.settle_and_check()

@@ -120,10 +120,9 @@ class Users(RuleBasedStateMachine):
         whole = True
         try:
             self.world.sync(desktop, device, policy, cut_after=number if kind == "cut" else None)  # type: ignore[arg-type]
-        except Cut:
+        except (Cut, Killed):
             whole = False
-        except Killed:
-            whole = False
+        if victim and self.lives[victim].dead:
             self._restart(victim, kind.endswith("power"), number)
         if victim:
             self.lives[victim].arm(None)

@@ -106,8 +106,7 @@ class RealWorld(World):
         board.end.agent.limits.batch_items = sync.size
         connection, pump = self._connect(sync.desktop, sync.device, None)
         options = SyncOptions(policy=sync.policy, max_delete=100.0, partner=sync.device)  # type: ignore[arg-type]
-        pair = sync.desktop, sync.device
-        options.filtered, options.met = self.filtered.get(pair, b""), self.met.get(pair, b"")
+        options.filtered, options.met = self.remembered(sync.desktop, sync.device)
         if sync.policy == "merge":
             options.ancestors = self._ancestors(sync)
         self.fates[sync.desktop].arm(sync.up.kill)
@@ -117,7 +116,7 @@ class RealWorld(World):
             with _batches_of(sync.size):
                 watch = Watch(sync.up.stop, sync.down.stop)
                 result = synchronize(connection, desk.store, desk.meta, desk.conflicts, options, watch)
-                self.filtered[pair], self.met[pair] = result.filtered or options.filtered, result.met
+                self.remember(sync.desktop, sync.device, result)
         except Cut:
             pass
         except Killed as killed:

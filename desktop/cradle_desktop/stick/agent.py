@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cradle_device.conversation import Handler, Steps
     from cradle_device.metadata import LogMetadata
     from cradle_device.runner import Service
+    from cradle_protocol.provider.store import ObjectStore
     from cradle_protocol.sync.slices import Slices
 
     Keys = dict[bytes, bytes]
@@ -182,8 +183,10 @@ class StickReplica(Replica):
     desktops, and neither edit would ever come to the other.
     """
 
-    def __init__(self, store: FilesStore, folder: str, keys: StickKeys) -> None:
-        super().__init__(store, os.path.join(folder, OWN_FOLDER), log=HostMetadata)
+    def __init__(
+        self, store: "ObjectStore", folder: str, keys: StickKeys, log: "type[LogMetadata]" = HostMetadata
+    ) -> None:
+        super().__init__(store, os.path.join(folder, OWN_FOLDER), log=log)
         self._place, self._keys = folder, keys
 
     def _moved(self, meta: "LogMetadata") -> bool:

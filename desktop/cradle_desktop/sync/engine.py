@@ -201,8 +201,7 @@ def _holdings(remote: RemoteReplica, store: ObjectStore, options: SyncOptions) -
         return None
     from cradle_desktop.sync.holdings import Holdings
 
-    done = options.filtered if options.met == met(remote) else b""  # another store, or another state of it
-    return Holdings(remote, store, done, options.now, options.direction == "to-desktop")
+    return Holdings(remote, store, options.filtered, options.now, options.direction == "to-desktop")
 
 
 def _nothing_moved(meta: Metadata, remote: RemoteReplica, scan: Scan) -> bool:

@@ -22,8 +22,9 @@ from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import DIRECTORY, EQUAL, compare, is_file, size_of
 
-# What a desktop remembers of the filter that it has carried out: generation, when in Unix seconds; then the text.
-_DONE = Struct(">IQ")
+# What a desktop remembers of the filter that it has carried out: generation, when in Unix seconds, replica; then the
+# text. A copy of the card, or one that was set back, counts its generations for itself, and may hold other things.
+_DONE = Struct(">IQ16s")
 # Items about which the device is asked one by one: more are a longer question than to have all of them told.
 FEW = 200
 
@@ -40,8 +41,10 @@ class Holdings:
         self.filter = Filter.read(remote.filter)
         self.now = now
         self._own = remote.meta.key_of(remote.replica_id)
-        self._generation, self._checked = _DONE.unpack_from(done) if done else (0, 0)
+        self._generation, self._checked, whose = _DONE.unpack_from(done) if done else (0, 0, b"")
         self._former = done[_DONE.size :]
+        if whose != remote.replica_id:
+            self._generation, self._checked, self._former = 0, 0, b""
         self._changed = (self._generation, self._former) != (remote.generation, remote.filter)
         self._there: dict[bytes, Change] = {}
         self._asked = set[bytes]()
@@ -185,4 +188,4 @@ class Holdings:
             missing = self._changed and change.ghost and self._wants_there(meta, change)
             if missing or (failed and change.id in self._turned):
                 return b""
-        return _DONE.pack(self.remote.generation, self.now) + self.remote.filter
+        return _DONE.pack(self.remote.generation, self.now, self.remote.replica_id) + self.remote.filter
