@@ -168,6 +168,7 @@ class Author:
         if features is None:
             self.features = {one for one in FEATURES if self.random.random() < FEATURED}
         self.tokens = 0
+        self.saved: list[str] = []  # who has a backup
         self.policies: dict[tuple[str, str], Policy] = {}
 
     def script(self) -> Script:
@@ -244,11 +245,15 @@ class Author:
             return Trouble(pick(self.desktops), kind)
         if kind == "filter":
             return self._filter(pick(self.devices[1:]))
-        if kind == "restore":
-            return Trouble(name, kind, "", pick((0, 1)))
+        if kind == "restore" and self.saved:
+            return Trouble(pick(self.saved), kind, "", pick((0, 1)))
+        if kind in ("backup", "restore"):
+            self.saved.append(name)
+            return Trouble(name, "backup")
         if kind == "clone":
-            old, new = self.random.sample(pick(self._alike()), 2)
-            return Trouble(old, kind, new)
+            alike = pick(self._alike())
+            new = pick([name for name in alike if name != self.devices[0]])  # who wants everything goes on doing so
+            return Trouble(pick([name for name in alike if name != new]), kind, new)
         if kind == "away":
             return Trouble(name, kind, "", self.random.randint(0, LATEST_END))
         if kind == "clock":

@@ -58,7 +58,7 @@ class Backup(NamedTuple):
     objects: dict[str, Stored]
     folder: "Path | None" = None
     keys: "dict[bytes, bytes]" = {}
-    meta: "MemoryMetadata | None" = None
+    meta: "MortalMetadata | MortalSqlite | None" = None
     remembered: "tuple[dict[tuple[str, bytes], bytes], ...]" = ()
 
 
@@ -281,6 +281,7 @@ class World:
         """A machine gets state and store, or its state alone, from a backup."""
         store = self[name].store
         if name in self.desks:
+            assert backup.meta is not None
             self.desks[name].meta, self.desks[name].set_back = copy.deepcopy(backup.meta), True
             self._forget_memory(name)
             for now, before in zip(self._memory(), backup.remembered, strict=True):
