@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cradle_desktop.opening import connect
+from cradle_protocol.wire.session import Identity
 from cradle_testing.chaos import Users
 from cradle_testing.script import DIRECTORIES, FILES, NAMES, Edit
-from cradle_testing.sticks import StickWorld
+from cradle_testing.sticks import KEY, StickWorld
 
 CHAIN = (("D1", "S1"), ("D2", "S1"), ("D2", "R1"))
 RING = (("D1", "S1"), ("D2", "S1"), ("D2", "S2"), ("D1", "S2"))
@@ -126,6 +128,22 @@ def test_a_stick_from_a_backup_comes_to_another_desktop_first(tmp_path: Path) ->
     w.settle_and_check()
     assert w["R1"].store.tree() == {"a": b"before it was put back", "b": b"after it was put back"}
     assert not w.losers()
+
+
+def test_a_stick_that_is_set_back_to_before_its_first_sync(tmp_path: Path) -> None:
+    """It had an id already, of which the desktop has seen ticks that would be used twice."""
+    w = StickWorld(tmp_path, CHAIN)
+    own = w["S1"].folder / ".cradle"
+    with connect(str(w["S1"].folder), KEY, Identity(b"desktop %8d" % 0, "D1"), name="S1"):
+        pass  # and nothing is synced
+    shutil.copytree(own, tmp_path / "backup")
+    w["S1"].store.write("a", b"before it was put back")
+    w.sync("D1", "S1")
+    shutil.rmtree(own)
+    shutil.copytree(tmp_path / "backup", own)
+    w["S1"].store.write("a", b"after it was put back")
+    w.settle_and_check()
+    assert b"after it was put back" in w.contents()
 
 
 def test_many_desktops_share_a_stick(tmp_path: Path) -> None:

@@ -206,8 +206,11 @@ class StickReplica(Replica):
         mine = owned.get(self._desktop(), b"")
         if mine in meta.replicas[1:]:
             become(meta, mine)
-        elif owned and not mine:
+        elif not mine and (owned or meta.tick):
             meta.renew(fresh_id())
+        elif not mine:  # nobody's, and not used as far as is known here: but this may be an earlier state
+            meta.replicas[0] = fresh_id()
+            meta.compact()
         yield from super().check_tick(known)
         owned[self._desktop()] = meta.replicas[0]
         meta.set_note(_OWNERS, b"".join(desktop + replica for desktop, replica in owned.items()))
