@@ -20,8 +20,9 @@ from cradle_protocol.errors import NO_STORE
 from cradle_protocol.provider.store import StoreError
 from cradle_testing.fate import Killed
 from cradle_testing.flash import Lifeline
+from cradle_testing.memory_disk import Stored
 from cradle_testing.script import DIRECTORIES, STICKS, During, Edit, Script, Session, Trouble
-from cradle_testing.stores import MemoryStore, Stored
+from cradle_testing.stores import MemoryStore
 from cradle_testing.worlds import Backup, World
 
 TYPE_CHECKING = False
