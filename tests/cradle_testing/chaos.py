@@ -357,15 +357,23 @@ class Chaos:
         """Devices hold what their filters want, whatever else their users made; without filters they hold it all."""
         filtered = {name: self.world.filter_of(name) for name in self.world.devices}
         for name, wanted in filtered.items():
-            for path in sorted(self.world.ghosts(name)) if wanted.newer_than < 0 else ():
-                one = self.world.desks["D1"].store.objects[path.rstrip("/")]
+            for path in sorted(self._absent(name)) if wanted.newer_than < 0 else ():
+                one = self.world.desks["D1"].store.objects[path]
                 size = len(one.content or b"")
-                assert not wanted.wants(path.rstrip("/"), one.content is None, size, -1), f"{name} has no {path}"
+                assert not wanted.wants(path, one.content is None, size, -1), f"{name} has no {path}"
         if any(not wanted.everything() for wanted in filtered.values()):
             for name in filtered:
                 self.world.set_filter(name, Filter())
             self.world.settle_and_check()
-            assert not any(self.world.ghosts(name) for name in filtered)
+            absent = {name: sorted(self._absent(name)) for name in filtered}
+            assert not any(absent.values()), f"not there without filters: {absent}"
+
+    def _absent(self, device: str) -> "set[str]":
+        """What is on the desktops and by name only there.
+
+        What their users deleted while nobody knew of it, after the database was wiped, is nowhere but by name.
+        """
+        return {path.rstrip("/") for path in self.world.ghosts(device)} & self.world.desks["D1"].store.objects.keys()
 
     def _little_is_remembered(self) -> None:
         """At rest knowledge is a vector or two, whatever has happened, and a log is not much more than what counts.

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cradle_desktop.conflict.ancestors import Ancestors
+from cradle_desktop.metadata.database import Database
 from cradle_desktop.sync.filter import Filter
 from cradle_device.agent import BOARD
 from cradle_protocol.errors import WRITE_FAILED
@@ -367,3 +369,14 @@ def test_a_copy_of_a_card_has_filters_of_its_own(tmp_path: Path) -> None:
         w.sync("D1", name)
         assert w[name].store.tree() == {"a.jpg": b"a"}, name
     w.settle_and_check()
+
+
+def test_what_is_made_over_a_name_is_no_edit_to_be_merged(tmp_path: Path) -> None:
+    """The text that only the desktop had was taken for the last common one, and the new file for an edit of it."""
+    w = filtered(tmp_path, Filter(exclude=["a"]))
+    ancestors = Ancestors(Database(tmp_path / "d" / "cradle.db"), "R1", w.desks["D1"].meta.replicas[0], str(tmp_path))
+    w["D1"].store.write("a", b"on the desktop")
+    w.sync("D1", "R1", policy="merge", ancestors=ancestors)
+    w["R1"].store.write("a", b"on the device")
+    w.sync("D1", "R1", policy="merge", ancestors=ancestors)
+    assert {b"on the desktop", b"on the device"} <= set(w.contents())

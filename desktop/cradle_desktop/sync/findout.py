@@ -31,11 +31,15 @@ Clashes = list[tuple[Change, Item, list[int]]]
 
 
 def merged(store: ObjectStore, remote: RemoteReplica, ancestors: Ancestors, clashes: Clashes) -> dict[bytes, Answer]:
-    """{item id: the text that holds both edits}, for those of which the last common text is known."""
+    """{item id: the text that holds both edits}, for those of which the last common text is known.
+
+    It is none of an object that was made apart under the same name, as one is over what a device has by name only.
+    """
     found: list[tuple[Change, bytes, bytes]] = []
     for change, local, _ in clashes:
         base, ours = ancestors.text(change.id), _ours(store, local)
-        if base is not None and ours is not None and size_of((change.values or [b""])[0]) <= MERGE_BYTES:
+        apart = change.created != local.created
+        if base is not None and ours is not None and not apart and size_of((change.values or [b""])[0]) <= MERGE_BYTES:
             found.append((change, base, ours))
     theirs = remote.contents([change for change, _, _ in found]) if found else {}
     answers = {}
