@@ -62,6 +62,13 @@ def test_rows_that_are_none_become_text(data: bytes) -> None:
     assert list(decoded(data)) == [UNREADABLE]
 
 
+def test_numbers_that_are_none_become_null() -> None:
+    """However deep they are, and also where they are merely too large: no file of JSON Lines could be read any more."""
+    assert decoded(b'{"a": [NaN, {"b": -Infinity}], "c": 1e999, "d": -1e999, "e": 1.5}') == {
+        "a": [None, {"b": None}], "c": None, "d": None, "e": 1.5,
+    }  # fmt: skip
+
+
 def test_half_a_character() -> None:
     assert decoded(b'{"a": "\\ud83d", "\\ude00": "\\ud83d\\ude00"}') == {"a": "\ufffd", "\ufffd": "\U0001f600"}
 

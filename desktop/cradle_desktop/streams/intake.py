@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from math import isfinite
 
 from cradle_protocol.errors import BAD_MESSAGE, RemoteError
 from cradle_protocol.provider.rows import Batch
@@ -66,11 +67,20 @@ class Intake:
         return time if time >= CLOCK_SET else None
 
 
+def _no_number(word: str) -> None:
+    """NaN and Infinity, deep in a row: JSON Lines have no word for them."""
+
+
+def _number(text: str) -> "float | None":
+    number = float(text)
+    return number if isfinite(number) else None
+
+
 def decoded(data: bytes) -> "dict[str, Any]":
     """The row's fields; what cannot be read becomes a field of its own, for no row may stop the ones behind it."""
     text = data.decode("utf-8", "replace")
     try:
-        found: Any = json.loads(text)
+        found: Any = json.loads(text, parse_constant=_no_number, parse_float=_number)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
