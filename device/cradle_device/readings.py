@@ -101,9 +101,7 @@ class Readings:
         now = self._look()
         number = self.next
         self.next = number + 1
-        if self._bytes + len(data) > _WAITING:
-            self.flush()
-        if self._bytes + len(data) > _WAITING:
+        if self._bytes + len(data) > _WAITING and not self.flush():
             self.lost += 1
             return number
         if not self._waiting:
@@ -188,11 +186,18 @@ class Readings:
             self.cursors.renew(self.segments.first)
         if stream != self.cursors.stream:
             position = self.first()
+        held = self.cursors.rows.get(desktop, position + 1)
         self.cursors.set(desktop, position)
         known = self.cursors.pairs.get(self._era)
         if known is None or abs((true - now) - (known[1] - known[0])) > _STEP // 2:
             self.cursors.pair(self._era, now, true)
-        self.cursors.flush()
+        try:
+            self.cursors.flush()
+        except OSError:
+            # On a full flash a desktop's older cursor does: it holds more rows, and fetching them is what makes room.
+            if held > position:
+                self.cursors.rows.pop(desktop)
+                raise
 
     def _set_back(self, position: int, mark: int) -> bool:
         """Does a desktop have rows that are not the ones here? Then this flash is a copy of an earlier state."""
@@ -204,8 +209,8 @@ class Readings:
     def passed(self, desktop: bytes, position: int) -> None:
         """All rows before a position are safe with a desktop. OSError."""
         self.cursors.set(desktop, min(position, self.segments.next))
+        self.segments.free(self.cursors.all_have())  # first: on a full flash it makes room for what follows
         self.cursors.flush()
-        self.segments.free(self.cursors.all_have())
 
     # -- the clock
 

@@ -170,11 +170,16 @@ class Segments:
         return self._reader
 
     def _next_in(self, log: Log, position: int) -> "tuple[int, int, memoryview] | None":
-        """The next row of this segment from a position on; None at its end, or where it is damaged."""
+        """The next row of this segment from a position on; None at its end, or where it is damaged.
+
+        A write that failed may have left rows behind its end; they are in the next segment, perhaps as other ones.
+        """
         last = self._segment == len(self._known) - 1
-        while not last or self._offset < self._safe:
+        while self._offset < self._safe if last else self._at < self._known[self._segment + 1][0]:
             size = log.sound(self._offset)
             if not size:
+                if last:
+                    self._full = True  # what comes behind the damage could not be read either
                 return None
             kind, buffer, start, end = log.read(self._offset)
             self._offset += size

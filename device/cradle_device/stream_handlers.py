@@ -1,7 +1,7 @@
 """Answers to the requests of a stream: what is there, its rows, and that a desktop has them. Loaded with `readings`."""
 
 from cradle_device.conversation import FLASH, WORK
-from cradle_protocol.errors import BAD_MESSAGE, CHANGED, LIMIT, NO_TYPE, RemoteError
+from cradle_protocol.errors import BAD_MESSAGE, CHANGED, NO_TYPE, RemoteError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages.stream import (
     StreamAck,
@@ -56,9 +56,8 @@ def stream_read(talk: "Conversation", request: int, body: memoryview, more: bool
     buffer = talk.buffer()
     room = min(len(buffer), talk.session.max_body())
     while credit > 0 and position < stream.segments.next:
+        # A row fits into any message: `readings.ROW_MOST`.
         size, position, state = fill(stream, position, state, buffer, room)
-        if not size:
-            raise RemoteError(LIMIT, "row %d is longer than a message" % position)
         talk.session.reply(request, c.STREAM_ROWS, memoryview(buffer)[:size], True)
         credit -= size
         yield WORK

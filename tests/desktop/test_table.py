@@ -9,8 +9,8 @@ from cradle_desktop.cli import overview
 from cradle_desktop.commands.table import COMMANDS, find, percent
 
 WANTED = (
-    "agent run", "agent record", "pair", "unpair", "enable", "disable", "ls", "status", "diff", "sync", "conflicts", "conflicts show",
-    "conflicts resolve", "trace", "undo", "demo", "get",
+    "agent run", "agent record", "pair", "unpair", "enable", "disable", "ls", "status", "diff", "sync", "conflicts",
+    "conflicts show", "conflicts resolve", "trace", "undo", "demo", "get",
 )  # fmt: skip
 
 

@@ -9,12 +9,13 @@ from cradle_device import system
 from cradle_device.agent import Agent
 from cradle_device.log import Log
 from cradle_device.readings import Readings
+from cradle_device.segments import Segments
 from cradle_protocol.errors import CHANGED, LIMIT, NO_TYPE, LocalError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages import stream as m
 from device.hands import SMALL, Failed
 from device.place import PLACE
-from device.rows import NOBODY, NOW, OTHER, Clock, Far, recorder
+from device.rows import NOBODY, NOW, OTHER, Clock, Far, clean, recorder
 
 SET = 1735689600000  # milliseconds: a clock that shows less was never set
 
@@ -397,3 +398,24 @@ def test_reading_looks_at_each_row_about_once():
         Log.sound = real
     assert looks[0] < 600
     agent.close()
+
+
+def test_what_a_failed_write_left_is_not_read_for_rows_that_came_later():
+    """Rows 10 and 11 were written and their flush failed; so they were to begin a segment, and the power went."""
+    folder = clean(PLACE + "/rows-left")
+    system.make_directory(folder)
+    segments = Segments(folder, 1024, 4096)
+    segments.add([(n, 1, b"rows..%d" % n) for n in range(10)])
+    segments.close()
+    for name, first in (("00000000", 10), ("0000000a", 0)):
+        log = Log(folder + "/" + name + ".log")
+        for n in range(first, first and 12):
+            log.append(1, b"left..%d" % n)
+        log.flush()
+        log.close()
+    segments = Segments(folder, 1024, 4096)
+    assert segments.next == 10
+    segments.add([(n, 2, b"rows..%d" % n) for n in range(10, 14)])
+    found = [bytes(segments.row(n)[2]) for n in range(14)]
+    assert found == [b"rows..%d" % n for n in range(14)] and segments.row(14) is None
+    segments.close()

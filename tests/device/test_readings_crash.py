@@ -18,8 +18,8 @@ from cradle_device.readings import Readings
 from device import test_readings_flash
 from device.place import PLACE
 from device.power import PoweredDisk
-from device.rows import Clock
-from device.test_readings_flash import Life
+from device.rows import OTHER, Clock
+from device.test_readings_flash import DESKTOP, Life
 
 # Seeds of what a power cut leaves, for each step.
 SEEDS = int(os.environ.get("CRADLE_SEEDS", "2"))
@@ -178,4 +178,34 @@ def test_a_program_starts_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.Mon
     stream.close()
     stream = Readings(test_readings_flash.Owner(), **made)
     assert stream.cursors.stream == name and stream.cursors.rows == {b"D" * 16: 0} and stream.acknowledged == 2
+    stream.close()
+
+
+def test_a_full_disk_gives_its_rows_to_a_desktop_that_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That makes room. A desktop whose cursor cannot be kept is refused, or its rows might go before it comes."""
+    monkeypatch.setattr(test_readings_flash.Owner, "state", str(tmp_path))
+    disk = FullDisk(monkeypatch, tmp_path, 1 << 20)
+    owner = test_readings_flash.Owner()
+    monkeypatch.setattr(owner, "partners", lambda: [(DESKTOP, "desk"), (OTHER.id, "laptop")])
+    stream = Readings(owner, segment=1024, bound=1 << 20, size=150, clock=Clock())
+    name = stream.cursors.stream
+    stream.opened(DESKTOP, name, 0, 0, 0)
+    for n in range(100):
+        stream.append({"n": n})
+    stream.flush()
+    disk.size = 0
+    before = stream.segments.stored()
+    for _ in range(2):  # what could not be kept the first time does not count as kept the second time
+        with pytest.raises(OSError, match="No space"):
+            stream.opened(OTHER.id, name, 0, 0, 0)
+    stream.opened(DESKTOP, name, 0, 0, 0)
+    assert stream.segments.row(99) is not None
+    with pytest.raises(OSError, match="No space"):
+        stream.passed(DESKTOP, 100)
+    assert stream.segments.stored() < before / 4
+    disk.size = 1 << 20
+    stream.passed(DESKTOP, 100)
+    stream.close()
+    stream = Readings(owner, segment=1024, bound=1 << 20, size=150, clock=Clock())
+    assert stream.cursors.rows == {DESKTOP: 100} and stream.segments.next == 100
     stream.close()

@@ -312,3 +312,25 @@ def test_a_device_that_sends_no_row_of_those_it_has(tmp_path: Path, answer: Stre
         reader.sync(end)
     assert reader.rows() == []
     end.agent.close()
+
+
+@pytest.mark.parametrize("name", ["rows.db", "rows.csv", "rows.jsonl"])
+def test_rows_that_are_lost_are_told_once(tmp_path: Path, name: str) -> None:
+    """Also where no row follows them yet, and in a format that has no line for what is not there."""
+    end = LoggerEnd(tmp_path / "device", segment=1024, bound=1 << 20)
+    reader = Reader(tmp_path / "desktop", 0, name)
+    end.record(5)
+    reader.sync(end)
+    end.record(5)
+    end.agent.close()
+    (log,) = (tmp_path / "device" / "readings" / "rows").iterdir()
+    data = bytearray(log.read_bytes())
+    data[-30] ^= 255  # in row 9, the last one
+    end.start()
+    end.readings.segments.close()  # what it has read of the file
+    log.write_bytes(data)
+    assert [reader.sync(end).gaps for _ in range(3)] == [[(9, 1)], [], []]
+    end.record(1)
+    result = reader.sync(end)
+    assert result.to_desktop.created == 1 and result.gaps == []
+    end.agent.close()

@@ -53,6 +53,14 @@ class StreamNotes:
         """The streams of one device: another one began where it was set back."""
         return self._select("device = ?", device)
 
+    def past_gaps(self, stream: bytes, position: int) -> int:
+        """A position, or the end of the rows from there on of which it is known that they are gone."""
+        query = "SELECT row + rows FROM stream_gap WHERE location = ? AND id = ? AND row = ?"
+        with self._database.sentences():
+            while found := self._database.connection.execute(query, (self._location, stream, position)).fetchone():
+                position = found[0]
+        return position
+
     def begin(self, stream: bytes, device: bytes, first: int) -> None:
         """The store has nothing of this stream and begins with a row."""
         with self._database.transaction() as connection:
