@@ -88,18 +88,19 @@ class MemoryStore(MemoryDisk, KeepingStore):
         one = self.objects.get(identity)
         return len(one.content or b"") if one is not None else 0
 
-    def visit(self, identity: str, buffer: memoryview) -> "tuple[int, bytes | None]":
+    def visit(self, identity: str, buffer: memoryview) -> "tuple[int, bytes, list[bytes], bool] | None":
         """As `FilesStore` has it."""
         self.store_id()
         self.fault(identity, reading=True)
         one = self.objects.get(identity)
         if one is None or one.content is None:
-            return 0, self.stamp(identity)
+            return None
         self.reads += 1
         data = one.content[: len(buffer)]
         buffer[: len(data)] = data
         self.bytes_read += len(data)
-        return len(data), self.stamp(identity)
+        stamp = self._stamp(one)
+        return len(data), stamp, self.values(stamp), self.racy(stamp)
 
     def _stamp(self, one: Stored) -> bytes:
         mode = one.mode if self.modes else 0

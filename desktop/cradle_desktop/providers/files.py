@@ -233,22 +233,25 @@ class FilesStore(KeepingStore):
         except (OSError, StoreError):
             return 0
 
-    def visit(self, identity: str, buffer: memoryview) -> "tuple[int, bytes | None]":
-        """The beginning of a file, read into the buffer: how much of it, and the stamp of what was read, afterwards.
+    def visit(self, identity: str, buffer: memoryview) -> "tuple[int, bytes, list[bytes], bool] | None":
+        """The beginning of a file, read into the buffer: (how much of it, stamp, values, is the stamp racy).
 
-        None for a stamp: there is no such file. A stamp that is not racy says that nothing was written meanwhile.
+        The stamp is that of what was read, taken afterwards; if it is not racy nothing was written meanwhile. None:
+        there is no such file.
         """
         try:
             place = self._open().near(identity)
             fd = os.open(place.name, READ, dir_fd=place.fd)
             try:
-                return os.readv(fd, (buffer,)), self.stamps.pack(os.fstat(fd))
+                count, there = os.readv(fd, (buffer,)), os.fstat(fd)
             finally:
                 os.close(fd)
         except OSError as error:
             if error.errno in MISSING:
-                return 0, None
+                return None
             raise looking(error) from error
+        seen = self.stamps.seen(there, self._scanned)
+        return None if seen is None else (count, *seen)
 
     def room(self) -> int:
         disk = os.fstatvfs(self._open().fd)

@@ -44,6 +44,18 @@ class Stamps:
             return LAYOUT.pack(IS_DIRECTORY, bits, 0, 0, 0, inode)
         return None
 
+    def seen(self, st: os.stat_result, scanned_ns: int) -> "tuple[bytes, list[bytes], bool] | None":
+        """`pack`, `values` and `racy` of a file at once; None for anything else."""
+        if not stat.S_ISREG(st.st_mode):
+            return None
+        size, mtime, ctime, bits, inode = st.st_size, st.st_mtime_ns, 0, 0, 0
+        mode = UNKNOWN
+        if self.full:
+            ctime, bits, inode = st.st_ctime_ns, st.st_mode & PERMISSIONS, st.st_ino
+            mode = _MODE_VALUES[bits]
+        racy = scanned_ns < TRUSTED_FROM or mtime > scanned_ns - RACY_NS or ctime > scanned_ns - RACY_NS
+        return LAYOUT.pack(IS_FILE, bits, size, mtime, ctime, inode), [file_value(size), mode], racy
+
     def still(self, st: "os.stat_result | None", stamp: bytes) -> bool:
         """Is this the object of the stamp, unchanged? A rename and a second name, which only touch ctime, are none."""
         now = None if st is None else self.pack(st)

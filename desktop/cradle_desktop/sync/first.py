@@ -23,7 +23,7 @@ from cradle_protocol.provider.desktop import RecordStore
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.item import RACY, Item, item_id
 from cradle_protocol.sync.knowledge import after
-from cradle_protocol.sync.values import DIGEST_SIZE, is_file, size_of, with_digest
+from cradle_protocol.sync.values import DIGEST_SIZE, is_file, size_of
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 
 # Objects of the first batch: the sooner it leaves, the sooner the device has something to do.
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Protocol
 
+    from cradle_protocol.sync.version import Version
+
     class Visited(Protocol):
         """A store that tells names alone, and looks at an object while it reads it: see `providers.files`."""
 
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
         def names_only(self) -> Iterator[tuple[str, bool]]: ...
         def size(self, identity: str) -> int: ...
-        def visit(self, identity: str, buffer: memoryview) -> tuple[int, bytes | None]: ...
+        def visit(self, identity: str, buffer: memoryview) -> tuple[int, bytes, list[bytes], bool] | None: ...
 
 
 def listed(store: Any, connection: Connection, observer: Observer) -> list[Name]:
@@ -167,38 +169,47 @@ class Going(Departing):
     def _visit(self, name: Name, room: memoryview) -> tuple[Item | None, int]:
         """(item of a name, size): None where nothing can be sent; from 0 on: all of the content is in `room`."""
         i, number, identity, directory = name
-        store, size = self.store, -1
+        version = self._base + number, 0
         try:
             if directory:
-                stamp = store.stamp(identity)
-            else:
-                size, stamp = store.visit(identity, room)
+                return self._visit_directory(i, identity, version), -1
+            seen = self.store.visit(identity, room)
+            if seen is None:
+                if self.store.stamp(identity) is None:
+                    return None, -1  # it was deleted meanwhile
+                self._leave(identity, CHANGED)
+                return None, -1
         except StoreError as error:
-            return self._leave(identity, error.status)
-        if stamp is None:
-            return None, -1  # it was deleted meanwhile
-        values = store.values(stamp)
-        if is_file(values[0]) == directory:
-            return self._leave(identity, CHANGED)
-        flags = RACY if store.racy(stamp) else 0
-        if size != size_of(values[0]) or size == len(room) or (flags and not self._same(identity, room, size, stamp)):
+            self._leave(identity, error.status)
+            return None, -1
+        size, stamp, values, racy = seen
+        if size == len(room) or size != size_of(values[0]) or (racy and not self._same(identity, room, seen)):
             size = -1
-        if size >= 0:
-            values[0] = with_digest(values[0], sha256(room[:size]).digest())
-        return self.meta.create(i, identity, values, stamp, flags, (self._base + number, 0)), size
+        else:
+            values[0] += sha256(room[:size]).digest()
+        return self.meta.create(i, identity, values, stamp, RACY if racy else 0, version), size
 
-    def _same(self, identity: str, room: memoryview, size: int, stamp: bytes) -> bool:
+    def _visit_directory(self, i: bytes, identity: str, version: Version) -> Item | None:
+        stamp = self.store.stamp(identity)
+        if stamp is None:
+            return None
+        values = self.store.values(stamp)
+        if is_file(values[0]):
+            self._leave(identity, CHANGED)
+            return None
+        return self.meta.create(i, identity, values, stamp, 0, version)
+
+    def _same(self, identity: str, room: memoryview, seen: tuple[int, bytes, list[bytes], bool]) -> bool:
         """Read a file once more that is so young that it may have been written while it was read."""
         self._young = True
         try:
-            return bool(self.store.visit(identity, room) == (size, stamp))
+            return bool(self.store.visit(identity, room) == seen)
         except StoreError:
             return False
 
-    def _leave(self, identity: str, status: int) -> tuple[None, int]:
+    def _leave(self, identity: str, status: int) -> None:
         self.result.skipped.append((identity, STATUS_TEXT.get(status, "")))
         self.result.up.skipped += 1
-        return None, -1
 
     def _keep(self) -> None:
         if self._young:
