@@ -12,7 +12,7 @@ from cradle_protocol.compat import MICROPYTHON
 from device.flash import mounted
 from device.rows import NOW, Clock
 
-DESKTOP = b"D" * 16
+DESKTOP, OTHER = b"D" * 16, b"E" * 16
 BLOCKS = 40
 
 
@@ -25,7 +25,7 @@ class Owner:
         self.streams, self.handlers = {}, {}
 
     def partners(self):
-        return [(DESKTOP, "desk")]
+        return [(DESKTOP, "desk"), (OTHER, "laptop")]
 
 
 class Life:
@@ -49,6 +49,10 @@ class Life:
                 self.acknowledged = max(self.acknowledged, readings.acknowledged)
                 if n % 16 == 9:
                     self.sync(readings)
+                if n % 16 == 14:  # another desktop comes by, and wants no more after the next rows
+                    readings.opened(OTHER, readings.cursors.stream, self.had, 0, NOW)
+                if n % 16 == 3:
+                    readings.forget(OTHER)
         finally:
             readings.close()
             self.acknowledged = max(self.acknowledged, readings.acknowledged)
