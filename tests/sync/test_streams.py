@@ -41,6 +41,9 @@ class LoggerEnd:
         clock = {} if self.clock is None else {"clock": lambda: self.clock}
         self.readings = Readings(self.agent, **self.more, **clock)  # type: ignore[arg-type]
 
+    def visit(self, desktop_id: bytes) -> None:
+        """A desktop comes to it: nothing to do."""
+
     def restart(self) -> None:
         self.agent.close()
         self.start()
