@@ -210,7 +210,7 @@ MUTANTS = (
     ),
     Mutant(
         "the desktop learns everything with its first batch", _RANGE, _ARRIVE,
-        "                upper = HIGHEST if k == len(batches) - 1 else _change_id(batch[-1])\n",
+        "                upper = HIGHEST if k == len(batches) - 1 else batch[-1].change_id()\n",
         "                upper = HIGHEST\n",
         (_TWINS,),
     ),

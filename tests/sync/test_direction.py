@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cradle_desktop.sync import arrive
+from cradle_desktop.sync import batches
 from cradle_desktop.sync.report import TypeResult
 from cradle_protocol.errors import UNREADABLE
 from cradle_testing.pair import Cut
@@ -172,7 +172,7 @@ def test_another_desktop_sees_what_was_dropped_on_the_device(tmp_path: Path) -> 
 
 def test_steps_that_belong_together_are_in_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy beside has any id: where a batch ended behind it, what lay before that id was learned and never came."""
-    monkeypatch.setattr(arrive, "BATCH_ITEMS", 1)
+    monkeypatch.setattr(batches, "BATCH_ITEMS", 1)
     w = World(tmp_path)
     names = [f"f{k}" for k in range(12)]
     known_everywhere(w, rounds=2, **dict.fromkeys(names, b"base"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cradle_desktop.sync import arrive
+from cradle_desktop.sync import batches
 from cradle_protocol.errors import UNREADABLE
 from cradle_protocol.sync.item import IMPLIED
 from cradle_protocol.sync.values import digest_of
@@ -235,7 +235,7 @@ def test_a_power_cut_after_an_implied_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, crash: int
 ) -> None:
     """A parent that was made for a child was not noted before a crash: the restart took it for the user's own."""
-    monkeypatch.setattr(arrive, "BATCH_ITEMS", 1)
+    monkeypatch.setattr(batches, "BATCH_ITEMS", 1)
     w = World(tmp_path)
     w["R1"].store.write(name + "/a", b"x")
     w["R1"].store.chmod(name, 0o700)
@@ -270,7 +270,7 @@ def test_a_power_cut_before_a_dead_directory_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int, crash: int
 ) -> None:
     """A directory was deleted on one device while the other put something in it, and the desktop died meanwhile."""
-    monkeypatch.setattr(arrive, "BATCH_ITEMS", batch)
+    monkeypatch.setattr(batches, "BATCH_ITEMS", batch)
     w = World(tmp_path, devices=TWO_DEVICES)
     w["D1"].store.write("d/a", b"x")
     for device in (*TWO_DEVICES, *TWO_DEVICES):

@@ -19,7 +19,7 @@ if __name__ == "__main__":
 from cradle_desktop.conflict.ancestors import Ancestors
 from cradle_desktop.conflict.store import Loser
 from cradle_desktop.metadata.database import Database
-from cradle_desktop.sync import arrive
+from cradle_desktop.sync import batches
 from cradle_desktop.sync.engine import synchronize
 from cradle_desktop.sync.filter import Filter as FilterText
 from cradle_desktop.sync.report import Observer, Progress, SyncOptions
@@ -172,11 +172,11 @@ class RealWorld(World):
 @contextmanager
 def _batches_of(size: int) -> Iterator[None]:
     """The desktop's batches hold so many items."""
-    before, arrive.BATCH_ITEMS = arrive.BATCH_ITEMS, size
+    before, batches.BATCH_ITEMS = batches.BATCH_ITEMS, size
     try:
         yield
     finally:
-        arrive.BATCH_ITEMS = before
+        batches.BATCH_ITEMS = before
 
 
 class Difference(Exception):

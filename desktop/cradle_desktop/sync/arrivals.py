@@ -123,7 +123,7 @@ class Arrivals:
                 plan.steps.append(Step(new, old, verb_of(new, old)))
                 plan.steps[-1].group = plan.steps[-1:]
                 self.meta.put(new)
-        plan.steps.sort(key=lambda step: step.group[0].new.id)
+        plan.steps.sort(key=Step.change_id)
         self.meta.knowledge.raise_own(0, self.meta.tick)
 
     # -- judging

@@ -5,32 +5,27 @@ durable, the intents are noted, the objects are installed, made durable, and the
 range are committed in one step. A cut at any point leaves every object all-old or all-new and the next sync goes on.
 """
 
-from collections.abc import Iterator
-
-from cradle_desktop.conflict.resolve import written_at
-from cradle_desktop.conflict.store import ConflictStore, Loser
+from cradle_desktop.conflict.store import ConflictStore
 from cradle_desktop.sync.arrivals import needs_content
+from cradle_desktop.sync.batches import groups, in_batches, in_order
 from cradle_desktop.sync.displace import Displacing
 from cradle_desktop.sync.intake import Intake
+from cradle_desktop.sync.losers import Losers
 from cradle_desktop.sync.meter import Meter
-from cradle_desktop.sync.outcome import Lost
 from cradle_desktop.sync.plan import Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
-from cradle_desktop.sync.report import Observer, Tally, TypeResult
+from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_desktop.undo.journal import Journal
-from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT, NO_ROOM
-from cradle_protocol.provider.store import ObjectStore, Reader, StoreError
+from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT
+from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.provider.together import show_together
 from cradle_protocol.sync.detect import check_racy, unimply
 from cradle_protocol.sync.item import IMPLIED, RACY, Item, item_id, phantom
 from cradle_protocol.sync.knowledge import Knowledge, after
 from cradle_protocol.sync.metadata import Metadata
-from cradle_protocol.sync.values import DIRECTORY, digest_of, is_file, is_lazy, size_of, with_digest
+from cradle_protocol.sync.values import DIRECTORY
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 
-# A batch is one durable step: large enough that its two flushes cost nothing per object, small enough to redo.
-BATCH_ITEMS = 1000
-BATCH_BYTES = 8 << 20
 # What an object that comes later in the pass may still mend: a folder that is still a file, a name that is still taken.
 MENDABLE = (CHANGED, COLLISION, NO_PARENT)
 
@@ -61,7 +56,8 @@ class Arriving:
         self.store, self.meta, self.remote, self.conflicts = store, meta, remote, conflicts
         self.forgotten = forgotten
         self.plan, self.made, self.skipped = plan, made, skipped
-        self.result, self.decisions = result, decisions
+        self.result = result
+        self._losers = Losers(store, conflicts, plan.partner, decisions, result)
         self._former = Displacing(journal, plan) if journal is not None else None
         self._unlearned: set[bytes] = set()
         self._again: list[Step] = []
@@ -77,21 +73,21 @@ class Arriving:
         steps = self.plan.steps + self.plan.tail
         self._respell(steps)
         self._intake = Intake(self.store, self.remote, self.meta.replicas, steps, self.result, self._progress)
-        self._device_wrote = self.remote.written([i for step in steps for lost in step.lost if (i := _there(lost))])
+        self._losers.begin(self._intake, self.remote, steps)
         self._meter.total_bytes = self._intake.begin()
         # Before it is real, nothing of the tail is learned; but what is in place already must be known here.
         self._unlearned = self._tail - {step.new.id for step in self.plan.steps}
         lower = LOWEST
         try:
-            batches = list(_batches(self.plan.steps)) or [[]]
+            batches = list(in_batches(self.plan.steps)) or [[]]
             for k, batch in enumerate(batches):
-                upper = HIGHEST if k == len(batches) - 1 else _change_id(batch[-1])
+                upper = HIGHEST if k == len(batches) - 1 else batch[-1].change_id()
                 self._batch(batch, lower, upper)
                 lower = after(upper) or HIGHEST
                 if self._meter.ends():
                     return
             self._retry()
-            for group in _groups(self.plan.tail):
+            for group in groups(self.plan.tail):
                 if self._meter.ends():
                     return
                 self._build_on_what_is(group)
@@ -143,7 +139,7 @@ class Arriving:
         ready, come_to = self._prepare(batch)
         if come_to < len(batch):
             batch = batch[:come_to]
-            upper = _change_id(batch[-1]) if batch else None
+            upper = batch[-1].change_id() if batch else None
             if not batch:
                 return
         self._install_all(ready)
@@ -184,7 +180,7 @@ class Arriving:
         if ready[0].together:
             self._act_together(ready)
         else:
-            for step in _in_order(ready):
+            for step in in_order(ready):
                 self._act(step)
         if self._former is not None:
             self._former.end()
@@ -234,7 +230,7 @@ class Arriving:
         come_to = 0
         try:
             with self.conflicts.batch():
-                for group in _groups(batch):
+                for group in groups(batch):
                     if self._meter.ends():
                         break
                     for step in group:
@@ -250,57 +246,10 @@ class Arriving:
         try:
             self._intake.stage(step)
             if step.new.id not in self.skipped:
-                self._keep(step)
+                self._losers.keep(step)
                 ready.append(step)
         except StoreError as error:
             self._skip(step, error)
-
-    def _keep(self, step: Step) -> None:
-        """Into the conflict store with what the step displaces. Raises StoreError(NO_ROOM) if it does not fit."""
-        for lost in step.lost:
-            content, name = is_file(lost.value), self._intake.lost_name(lost)
-            self._check_held(step, lost)
-            if content and not self.conflicts.room(size_of(lost.value)):
-                raise StoreError(NO_ROOM, "the conflict store has no room for the version that would be displaced")
-            if content and is_lazy(lost.value):
-                lost.value = with_digest(lost.value, self._intake.lost_digest(lost))
-            taken = self.decisions.get(lost.item_id, "")
-            loser = self._loser(lost)
-            known = self.conflicts.add(loser, self._open(lost, name) if content else None, taken)
-            if not known:
-                step.kept.append(loser)
-            if isinstance(lost.held, bytes):
-                self.store.unstage(name)
-            self._tally(loser).conflicts += not taken
-
-    def _tally(self, loser: Loser) -> Tally:
-        """Of the side on which this version loses its place."""
-        return self.result.down if loser.loser == "desktop" else self.result.up
-
-    def _check_held(self, step: Step, lost: Lost) -> None:
-        """What is about to be kept must still be what the scan saw."""
-        local = step.old if step.old is not None and step.old.identity == lost.held else None
-        if local is not None and not local.dead and self.store.stamp(local.identity) != local.stamp:
-            raise StoreError(CHANGED)
-
-    def _open(self, lost: Lost, name: str) -> Reader:
-        return self.store.open(lost.held) if isinstance(lost.held, str) else self.store.open_staged(name)
-
-    def _loser(self, lost: Lost) -> Loser:
-        winner = "desktop" if lost.side == "device" else "device"
-        return Loser(
-            partner=self.plan.partner, type=self.store.type, item_id=lost.item_id, identity=lost.identity,
-            unit=lost.unit, kind=lost.kind, winner=winner, loser=lost.side, value=lost.value,
-            digest=digest_of(lost.value), size=size_of(lost.value), written=self._written(lost),
-        )  # fmt: skip
-
-    def _written(self, lost: Lost) -> int | None:
-        """When this content was written, by its own side's clock; None: nobody can tell."""
-        if not is_file(lost.value):
-            return None
-        if isinstance(lost.held, str):
-            return written_at(self.store, self.store.stamp(lost.held))
-        return self._device_wrote.get(lost.held)
 
     def _skip(self, step: Step, error: StoreError) -> None:
         """Skip an item whole, and what is tied to it. What was kept was not displaced after all, if not done yet."""
@@ -311,10 +260,7 @@ class Arriving:
             self.skipped.add(other.new.id)
             if other.done:
                 continue
-            for loser in other.kept:
-                self._tally(loser).conflicts -= not self.decisions.get(loser.item_id)
-                self.conflicts.withdraw(loser)
-            other.kept.clear()
+            self._losers.withdraw(other)
 
     # -- one object
 
@@ -335,7 +281,7 @@ class Arriving:
     def _act_together(self, steps: list[Step]) -> None:
         """Make items real in one step, all of them or none."""
         try:
-            show_together(self.store, _in_order(steps), self._make)
+            show_together(self.store, in_order(steps), self._make)
         except StoreError as error:
             for step in steps:
                 self._skip(step, error)
@@ -400,52 +346,3 @@ class Arriving:
                 return
             unimply(self.meta, item)
             self._known_directories.discard(identity)
-
-
-def _there(lost: Lost) -> bytes:
-    """The id of the item whose content only the device has, b"" for anything else."""
-    return lost.held if isinstance(lost.held, bytes) and is_file(lost.value) else b""
-
-
-def _groups(steps: list[Step]) -> Iterator[list[Step]]:
-    """The steps in their order, those that are tied together as one."""
-    k = 0
-    while k < len(steps):
-        size = max(1, len(steps[k].group))
-        yield steps[k : k + size]
-        k += size
-
-
-def _change_id(step: Step) -> bytes:
-    """The id of the change that a step comes from: a copy beside it, or a move, has any other one."""
-    return (step.group or [step])[0].new.id
-
-
-def _batches(steps: list[Step]) -> Iterator[list[Step]]:
-    """Steps that belong together stay together."""
-    batch: list[Step] = []
-    size = 0
-    for group in _groups(steps):
-        batch += group
-        size += sum(size_of(step.new.values[0]) for step in group if step.fetch or step.copy)
-        if len(batch) >= BATCH_ITEMS or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _in_order(steps: list[Step]) -> list[Step]:
-    """Directories before what lies in them, then files, then deletes from the inside out.
-
-    A copy beside comes before what takes its place: if it cannot be put there, nothing of it was overwritten.
-    """
-    directories = sorted((s for s in steps if _makes_directory(s)), key=lambda s: s.new.identity)
-    files = [s for s in steps if not s.new.dead and not _makes_directory(s)]
-    files.sort(key=lambda s: not s.group or s.group[0] is s)
-    deletes = sorted((s for s in steps if s.new.dead), key=lambda s: s.new.identity, reverse=True)
-    return directories + files + deletes
-
-
-def _makes_directory(step: Step) -> bool:
-    return not step.new.dead and step.new.values[0] == DIRECTORY

@@ -319,7 +319,7 @@ class Fitter:
             for step in group:
                 step.group = group
         plan.steps, plan.tail = renewed(plan.steps), renewed(plan.tail)
-        plan.steps.sort(key=lambda step: (step.group or [step])[0].new.id)
+        plan.steps.sort(key=Step.change_id)
 
     def _share(self, gives: Item, stays: Item) -> None:
         """Of two files of one content: each side has it under a name of its own, so that it need not travel."""

@@ -55,6 +55,10 @@ class Step:
         self.reason = ""
         self.done = False
 
+    def change_id(self) -> bytes:
+        """The id of the change that it comes from: a copy beside it, or a move, has any other one."""
+        return (self.group or [self])[0].new.id
+
 
 class Departure:
     """One item that the device lacks.
