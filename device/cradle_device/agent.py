@@ -4,7 +4,7 @@ A user's program calls `poll()` in its loop, or awaits `run()`. It never starts 
 Its objects are not thread-safe.
 """
 
-from cradle_device import pairing, sync_handlers, system
+from cradle_device import content_handlers, pairing, sync_handlers, system
 from cradle_device.metadata import LogMetadata
 from cradle_device.partnership import Partnerships
 from cradle_device.replica import Replica
@@ -104,7 +104,7 @@ class Agent:
             replica.read()
         self.streams: dict[str, Readings] = {}  # they add themselves
         self.handlers: dict[Any, Handler] = {}
-        for kind, handler in sync_handlers.HANDLERS + pairing.HANDLERS:
+        for kind, handler in sync_handlers.HANDLERS + content_handlers.HANDLERS + pairing.HANDLERS:
             self.handlers[kind] = handler
         self._observer = observer
         self.code: Code | None = None

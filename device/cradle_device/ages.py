@@ -1,6 +1,6 @@
 """The answer to AGES: how old contents are, if this clock can tell. A file of its own: few desktops ever ask."""
 
-from cradle_protocol.errors import BAD_MESSAGE, LIMIT, RemoteError
+from cradle_protocol.errors import LIMIT, RemoteError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages.sync import Ages, AgesReply
 
@@ -9,10 +9,8 @@ if TYPE_CHECKING:
     from cradle_device.conversation import Conversation
 
 
-def answer(talk: "Conversation", request: int, body: memoryview, more: bool) -> None:
+def answer(talk: "Conversation", request: int, body: memoryview) -> None:
     """Say how old contents are."""
-    if more:
-        raise RemoteError(BAD_MESSAGE, "this request does not come in parts")
     asked = Ages.from_bytes(body)
     channel = talk.channel(asked.channel)
     if len(asked.oids) * 4 + 2 > talk.session.max_body():

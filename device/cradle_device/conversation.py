@@ -267,3 +267,9 @@ class Conversation:
 def _unknown(talk: Conversation, request: int, body: memoryview, more: bool) -> "Steps":
     raise RemoteError(UNKNOWN_KIND, "this agent does not do that")
     yield WORK
+
+
+def single(more: bool) -> None:
+    """Raise RemoteError for the first of several parts, where a request is one message."""
+    if more:
+        raise RemoteError(BAD_MESSAGE, "this request does not come in parts")

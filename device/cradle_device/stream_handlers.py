@@ -1,7 +1,7 @@
 """Answers to the requests of a stream: what is there, its rows, and that a desktop has them. Loaded with `readings`."""
 
-from cradle_device.conversation import FLASH, WORK
-from cradle_protocol.errors import BAD_MESSAGE, CHANGED, NO_TYPE, RemoteError
+from cradle_device.conversation import FLASH, WORK, single
+from cradle_protocol.errors import CHANGED, NO_TYPE, RemoteError
 from cradle_protocol.wire import constants as c
 from cradle_protocol.wire.messages.stream import (
     StreamAck,
@@ -24,8 +24,7 @@ _TIME = 6
 
 def _stream(talk: "Conversation", name: str, more: bool, stream: "bytes | None" = None) -> "Readings":
     """The stream of this type; with `stream`, if it is still that one."""
-    if more:
-        raise RemoteError(BAD_MESSAGE, "this request does not come in parts")
+    single(more)
     found = talk.agent.streams.get(name)
     if found is None:
         raise RemoteError(NO_TYPE, "this device has no stream %s" % name)
