@@ -23,7 +23,7 @@ from cradle_protocol.provider.desktop import RecordStore
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.item import RACY, Item, item_id
 from cradle_protocol.sync.knowledge import after
-from cradle_protocol.sync.values import DIGEST_SIZE, is_file, size_of
+from cradle_protocol.sync.values import is_file, size_of
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 
 # Objects of the first batch: the sooner it leaves, the sooner the device has something to do.
@@ -158,7 +158,9 @@ class Going(Departing):
             if size < 0:
                 self._send_one(upload, len(batch), departure, set())
             else:
-                upload.file(len(batch), item, True, room[:size], item.values[0][-DIGEST_SIZE:])
+                digest = sha256(room[:size]).digest()
+                upload.file(len(batch), item, True, room[:size], digest)
+                item.values[0] += digest  # not before: it is told once, behind the content
                 self._unkept.append(item)
                 self.result.up.bytes += size
             batch.append(departure)
@@ -185,8 +187,6 @@ class Going(Departing):
         size, stamp, values, racy = seen
         if size == len(room) or size != size_of(values[0]) or (racy and not self._same(identity, room, seen)):
             size = -1
-        else:
-            values[0] += sha256(room[:size]).digest()
         return self.meta.create(i, identity, values, stamp, RACY if racy else 0, version), size
 
     def _visit_directory(self, i: bytes, identity: str, version: Version) -> Item | None:
