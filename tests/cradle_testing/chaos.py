@@ -18,6 +18,8 @@ from cradle_desktop.sync.filter import Filter
 from cradle_hardware.emulated.noise import Line
 from cradle_protocol.errors import NO_STORE
 from cradle_protocol.provider.store import StoreError
+from cradle_protocol.sync.item import item_id
+from cradle_protocol.sync.values import DIFFERENT, compare
 from cradle_testing.fate import Killed
 from cradle_testing.flash import Lifeline
 from cradle_testing.memory_disk import Stored
@@ -371,16 +373,25 @@ class Chaos:
     def _absent(self, device: str) -> "set[str]":
         """What is on the desktops and by name only there.
 
-        What their users deleted while nobody knew of it, after the database was wiped, is nowhere but by name.
+        Where a desktop's memory went, a name may stand for what its user has deleted or edited since: that is nowhere,
+        and a conflict with it is none that could be settled.
         """
-        return {path.rstrip("/") for path in self.world.ghosts(device)} & self.world.desks["D1"].store.objects.keys()
+        paths = {path.rstrip("/") for path in self.world.ghosts(device)} & self.world.desks["D1"].store.objects.keys()
+        if not self._has("wipe", "restore"):
+            return paths
+        here, there = self.world.desks["D1"].meta, self.world.boards[device].end.agent.replicas["files"].meta()
+        records = {path: (here.get(item_id("files", path)), there.get(item_id("files", path))) for path in paths}
+        return {path for path, (a, b) in records.items() if a and b and compare(a.values[0], b.values[0]) != DIFFERENT}
+
+    def _has(self, *kinds: str) -> bool:
+        return any(isinstance(step, Trouble) and step.kind in kinds for step in self.script.steps)
 
     def _little_is_remembered(self) -> None:
         """At rest knowledge is a vector or two, whatever has happened, and a log is not much more than what counts.
 
         Of a replica that was wiped what had been skipped is an exception for ever: one an item, at most.
         """
-        wiped = any(isinstance(step, Trouble) and step.kind == "wipe" for step in self.script.steps)
+        wiped = self._has("wipe")
         for name in self.world.names:
             board = self.world.boards.get(name)
             meta = self.world.desks[name].meta if board is None else board.end.agent.replicas["files"].meta()
