@@ -283,6 +283,25 @@ def test_what_a_device_does_not_want_is_in_nobodys_way(tmp_path: Path) -> None:
     assert set(w["R1"].store.tree()) == {stays, beside(gives)}
 
 
+def test_a_folder_that_holds_what_cannot_be_there_does_not_give_way_for_ever(tmp_path: Path) -> None:
+    """It would have to live again for that at each sync, and give way again."""
+    w = World(tmp_path)
+    caseless(w, "R1")
+    stays, gives = pair_of("d", "D")
+    w["D1"].store.write(f"{stays}/a", b"1")
+    w["D1"].store.write(f"{gives}/b:c", b"2")
+    w["D1"].store.write(f"{gives}/e", b"3")
+    for _ in range(3):
+        w.sync("D1", "R1")
+        w.advance()
+    before = w["D1"].store.tree(), w["R1"].store.tree()
+    result = w.sync("D1", "R1")
+    assert sorted(item for item, _ in result.skipped) == [gives, f"{gives}/b:c"]
+    assert result.to_desktop.total() + result.to_device.total() == 0
+    assert (w["D1"].store.tree(), w["R1"].store.tree()) == before
+    assert before[1] == {f"{stays}/": b"", f"{stays}/a": b"1", f"{stays}/e": b"3"}
+
+
 # -- composed and decomposed accents
 
 NFC = unicodedata.normalize("NFC", "crème.txt")

@@ -335,6 +335,25 @@ def test_a_name_that_is_filled_gives_way_or_another_does(tmp_path: Path) -> None
     w.settle_and_check()
 
 
+def test_a_folder_that_holds_what_is_not_wanted_does_not_give_way_for_ever(tmp_path: Path) -> None:
+    """It would have to live again for that at each sync, and give way again."""
+    w = World(tmp_path, desktops=("D1", "D2"), devices=("R1", "R2"))
+    w["R1"].store.names = CASELESS | FAT_NAMES
+    w.set_filter("R1", Filter(exclude=["a"]))
+    w["D1"].store.write("D/a", b"upper")
+    w["D2"].store.write("d/a", b"lower")
+    w.settle(4)
+    before = [w[name].store.tree() for name in w.names]
+    for desktop in w.desktops:
+        for device in w.devices:
+            result = w.sync(desktop, device)
+            assert result.to_device.total() + result.to_desktop.total() == 0
+            assert [item for item, _ in result.skipped] == (["D"] if device == "R1" else [])
+    assert [w[name].store.tree() for name in w.names] == before
+    assert before[0] == before[1] == before[3] == {"D/": b"", "D/a": b"upper", "d/": b"", "d/a": b"lower"}
+    assert before[2] == {"d/": b""}
+
+
 # -- copies and states that were put back
 
 

@@ -17,6 +17,7 @@ from cradle_desktop.conflict.resolve import kept_names
 from cradle_desktop.sync.arrivals import needs_content
 from cradle_desktop.sync.naming import Names
 from cradle_desktop.sync.plan import CREATE, FILL, METADATA, RENAME, UPDATE, Departure, Fitted, Plan, Step
+from cradle_desktop.sync.revive import with_ancestors
 from cradle_protocol.sync.item import IMPLIED, Item, Link, item_id
 from cradle_protocol.sync.overlay import Overlay
 from cradle_protocol.sync.values import DIRECTORY, EQUAL, compare, is_file, is_lazy, with_digest
@@ -161,6 +162,8 @@ class Fitter:
             return ", and names are left as they are"
         if move.item.id in self.skipped:
             return ", and a conflict waits"
+        if move.item.identity in self._tied:
+            return ", and not all that is in it can go along"
         return ", and the new name would be too long" if not move.path or self.names.wrong(move.path) else ""
 
     def _moves(self) -> Iterator[Move]:
@@ -172,7 +175,11 @@ class Fitter:
             yield from self._folder(*self._left.pop())
 
     def _plant(self) -> None:
-        """All living paths as a tree. None: a folder that is there for what lies in it only."""
+        """All living paths as a tree. None: a folder that is there for what lies in it only.
+
+        A folder in which lives what is none of it (the device has that by name only, or cannot hold it) cannot give
+        way: it would have to live again for that, and give way again.
+        """
         self._items: dict[str, Item | None] = {"": None}
         self._below: dict[str, list[str]] = {}
         for item in self._living():
@@ -183,6 +190,8 @@ class Fitter:
                 self._below.setdefault(above, []).append(path)
                 path, known = above, above in self._items
                 self._items.setdefault(above, None)
+        others = {item.identity for item in self.meta.items() if not item.dead and item.identity not in self._items}
+        self._tied = with_ancestors(others) - others
 
     def _folder(self, place: str, sources: list[str]) -> Iterator[Move]:
         """What lies in these folders, which all become the one at `place`."""

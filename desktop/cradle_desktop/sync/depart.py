@@ -29,7 +29,7 @@ from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import change_of
 from cradle_protocol.sync.knowledge import after
 from cradle_protocol.sync.metadata import Metadata
-from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
+from cradle_protocol.sync.values import DIRECTORY, digest_of, file_value, is_file, is_lazy, size_of, with_digest
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 
 TYPE_CHECKING = False
@@ -229,6 +229,8 @@ class Departing:
             self._hash(item)
         change = change_of(item, departure.named)
         change.ghost = departure.ghost
+        if item.id in self.waiting and change.values and change.values[0] == DIRECTORY:
+            change.values = [file_value(0), *change.values[1:]]  # a folder needs no content: it would be taken
         if self.held or departure.source is not None:
             self._unkept.append(item)
         if not departure.content:

@@ -17,7 +17,7 @@ class Reviving:
 
     def run(self, changed: list[Item]) -> list[Item]:
         """Directories that must come back because something living lies in them, deepest first, freshly stamped."""
-        suspects = {path for path in _with_ancestors(self._suspects(changed)) if not self._lives(path)}
+        suspects = {path for path in with_ancestors(self._suspects(changed)) if not self._lives(path)}
         if not suspects:
             return []
         children = self._living_children()
@@ -77,7 +77,8 @@ def _parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _with_ancestors(paths: set[str]) -> set[str]:
+def with_ancestors(paths: set[str]) -> set[str]:
+    """These paths and all folders above them."""
     every = set(paths)
     for path in paths:
         while path := _parent(path):
