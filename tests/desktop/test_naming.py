@@ -39,16 +39,28 @@ def test_two_names_are_one_by(names: Names, path: str, key: str) -> None:
         (COMPOSED, "e\u0301", "accents are not written in Unicode's composed form"),
         (Names(0, 10), "é" * 6, "a name is longer than 10 bytes"), (Names(0, 10), "é" * 5 + "/" + "a" * 10, ""),
         (Names(0, 255, 10), "a/b/c/d/e/f", "the path is longer than 10 bytes"),
-        (ANY, "../up", "such a path is not allowed"),
+        (ANY, "../up", "such a path is not allowed"), (ANY, "d/cradle~1", ""), (CASELESS, "a:b", ""),
+        (CASELESS, "d/cradle~1", "a name may stand for cradle's own folder"),
+        (CASELESS, "end.", "a name ends with a dot or a space"),
+        (FAT, "CRADLE~1", "a name may stand for cradle's own folder"),
     ],
 )  # fmt: skip
 def test_why_a_path_cannot_be(names: Names, path: str, why: str) -> None:
     assert names.wrong(path) == why
 
 
+@pytest.mark.parametrize(
+    "name", ["CRADLE~1", "cradle~2.txt", ".Cradle. ", ".cradle", ".cradle-tmp-x", "end. .", "..", "x"]
+)
+@pytest.mark.parametrize("names", [FAT, CASELESS, FAT.both(COMPOSED)])
+def test_what_a_disk_without_case_may_take_for_ours_gets_a_name_that_it_does_not(names: Names, name: str) -> None:
+    legal = names.legal(name)
+    assert names.wrong(legal) == "" and not paths.bad_path(legal, True) and names.legal(legal) == legal
+
+
 @given(TEXT)
 def test_a_legal_name_is_possible_and_stays(name: str) -> None:
-    for names in (FAT, FAT.both(COMPOSED)):
+    for names in (FAT, CASELESS, FAT.both(COMPOSED)):
         legal = names.legal(name)
         assert names.legal(legal) == legal
         assert names.wrong("x" + legal) in ("", "a name is longer than 255 bytes")

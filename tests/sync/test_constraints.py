@@ -338,7 +338,7 @@ def test_a_decomposed_folder_is_composed(tmp_path: Path) -> None:
 
 # -- names that are not possible
 
-ILLEGAL = ["a:b", "what?", "end.", "end ", "tab\t", "x:/y", 'a"b']
+ILLEGAL = ["a:b", "what?", "end.", "end ", "tab\t", "x:/y", 'a"b', "CRADLE~1", "cradle~2/y"]
 
 
 @pytest.mark.parametrize("name", ILLEGAL)

@@ -6,7 +6,7 @@ object there, why a path cannot be there, and which path like it can.
 
 import unicodedata
 
-from cradle_protocol.provider.paths import CASELESS, COMPOSED, FAT_NAMES, MAX_NAME, MAX_PATH, bad_path
+from cradle_protocol.provider.paths import CASELESS, COMPOSED, FAT_NAMES, MAX_NAME, MAX_PATH, bad_path, own_name
 
 # What FAT, exFAT and Windows refuse in a name; '/' parts names everywhere.
 _REFUSED = '"*:<>?|\\'
@@ -27,7 +27,7 @@ class Names:
 
     def free(self) -> bool:
         """Is every short ASCII name possible here?"""
-        return not self.flags & FAT_NAMES
+        return not self.flags & (FAT_NAMES | CASELESS)
 
     def caseless(self) -> bool:
         """Are two names that differ by case only one here?"""
@@ -56,10 +56,14 @@ class Names:
             return f"a name is longer than {self.name_max} bytes"
         if self.flags & COMPOSED and self._composed(name) != name:
             return "accents are not written in Unicode's composed form"
-        if not self.flags & FAT_NAMES:
+        if self.free():
             return ""
         if name[-1] in _AT_END:
             return "a name ends with a dot or a space"
+        if self.flags & CASELESS and own_name(name, True):
+            return "a name may stand for cradle's own folder"
+        if not self.flags & FAT_NAMES:
+            return ""
         found = next((letter for letter in name if letter in _REFUSED or ord(letter) < _SPACE), "")
         return f"a name has {found!r} in it" if found else ""
 
@@ -75,7 +79,10 @@ class Names:
         name = self.spelled(name)
         if self.flags & FAT_NAMES:
             name = "".join("_" if letter in _REFUSED or ord(letter) < _SPACE else letter for letter in name)
+        if not self.free():
             name = name.rstrip(_AT_END) or "_"
+        if self.flags & CASELESS and own_name(name, True):
+            name = "_" + name[1:]
         return name
 
 
