@@ -12,6 +12,9 @@ from cradle_desktop.conflict.resolve import ConflictError, resolve
 from cradle_desktop.conflict.show import show
 from cradle_desktop.conflict.store import ConflictStore, Loser
 from cradle_desktop.metadata.database import Database
+from cradle_desktop.sync.remote import RemoteReplica
+from cradle_desktop.sync.resolve import Answer, Resolver
+from cradle_device.agent import BOARD
 from cradle_protocol.errors import READ_ONLY, UNREADABLE
 from cradle_protocol.provider.desktop import (
     DESKTOP_WINS,
@@ -21,6 +24,12 @@ from cradle_protocol.provider.desktop import (
     IGNORE,
     NO_OPINION,
 )
+from cradle_protocol.sync.change import change_of
+from cradle_protocol.sync.item import Link, item_id
+from cradle_protocol.sync.knowledge import everything
+from cradle_protocol.sync.memory import MemoryMetadata
+from cradle_protocol.sync.overlay import Overlay
+from cradle_testing.metadata import file_item
 from cradle_testing.records import People, fields_of, packed
 from cradle_testing.scenes import TWO_DESKTOPS, TWO_DEVICES
 from cradle_testing.worlds import PowerCut, World
@@ -493,3 +502,50 @@ def test_a_household_is_created_and_deleted_at_once(tmp_path: Path) -> None:
     w.advance()
     assert len(w.sync("D1", "R1").skipped) == 2
     assert w.people("R1").record("kim/bob")["phone"] == "1"
+
+
+def test_deletes_of_a_household_that_is_too_large_are_held_back_as_well(tmp_path: Path) -> None:
+    """Deleted one by one, a household would be seen in parts. It goes when the device takes as many at once."""
+    w = world(tmp_path, *HOUSE, "zoe", batch_items=3)
+    w.boards["R1"].end.agent.limits.batch_items = 2
+    for path in (*HOUSE, "zoe"):
+        w.people("D1").delete(path)
+    w.advance()
+    for _ in range(2):
+        result = w.sync("D1", "R1")
+        assert set(w.people("R1").tree()) == set(HOUSE) == {path for path, _ in result.skipped}
+    w.people("D1").put(HOUSE[0], **ANN)
+    w.edit("R1", HOUSE[1], phone="edited there")
+    w.boards["R1"].end.agent.limits.batch_items = 3
+    w.advance()
+    w.settle_and_check()
+    assert set(w.people("R1").tree()) == {HOUSE[0], HOUSE[1]}
+
+
+@pytest.mark.parametrize("failing", [None, HOUSE[1]])
+def test_a_household_goes_at_once_to_a_board_that_cannot_hold_our_knowledge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: "str | None"
+) -> None:
+    """D1 has left out so much of R2 that the pass goes in parts."""
+    w = world(tmp_path, *HOUSE, "zoe", devices=TWO_DEVICES)
+    for k in range(400):
+        w.people("R2").put(f"p{k}", **ANN)
+        w.people("R2").failing_reads[f"p{k}"] = UNREADABLE
+    w.advance()
+    w.sync("D1", "R2")
+    w.boards["R1"].end.agent.limits = BOARD
+    parts: list[int] = []
+    begin = RemoteReplica.begin_part
+    monkeypatch.setattr(RemoteReplica, "begin_part", lambda *a: (parts.append(len(a[2])), begin(*a))[1])
+    before = w.people("R1").shows
+    edit_all(w, "D1")
+    if failing is not None:
+        w.people("R1").failing_writes[failing] = READ_ONLY
+    result = w.sync("D1", "R1")
+    assert parts[0] == len(HOUSE) and w.people("R1").record("zoe")["phone"] == "new"
+    assert together(w, "R1") == {"1" if failing else "new"} and w.people("R1").shows == before + (not failing)
+    assert {path for path, _ in result.skipped} == (set(HOUSE) if failing else set())
+    w.people("R1").failing_writes.clear()
+    w.people("R2").failing_reads.clear()
+    w.settle_and_check()
+    assert together(w, "R1") == {"new"}

@@ -57,6 +57,7 @@ PART = 64
 class Departing:
     """One pass to the device, being executed.
 
+    waiting  ids of conflicts that are left alone; barred: of what the device does not get
     held    the versions of what departs may not be durable yet
     undone  ids that the device has not, as far as it has answered; begun: those that it may have by now
     """
@@ -68,12 +69,16 @@ class Departing:
         remote: RemoteReplica,
         departures: list[Departure],
         waiting: set[bytes],
+        barred: set[bytes],
         held: bool,
         observer: Observer,
         result: TypeResult,
     ) -> None:
-        self.store, self.meta, self.remote, self.departures = store, meta, remote, departures
-        self.waiting, self.held, self.result = waiting, held, result
+        # A delete without its content is a delete: one that the device shall not get it is not told of at all.
+        self._untold = {one.item.id for one in departures if one.item.dead and one.item.id in barred}
+        self.store, self.meta, self.remote = store, meta, remote
+        self.departures = [one for one in departures if one.item.id not in self._untold]
+        self.waiting, self.held, self.result = waiting | barred, held, result
         self._read_whole: ReadWhole | None = getattr(store, "read_whole", None)
         self._flight: deque[tuple[int, list[Departure]]] = deque()
         self._failed: list[tuple[Departure, int]] = []
@@ -92,7 +97,7 @@ class Departing:
         """
         if self.held:
             self.meta.keep([])  # the tick, which our made-with names
-        whole = self.remote.begin_pass(self.meta)
+        whole = self.remote.begin_pass(self.meta, self._untold)
         self._upload = self.remote.upload(self._leaving)
         try:
             if whole:

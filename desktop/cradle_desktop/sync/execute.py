@@ -119,7 +119,7 @@ class Job:
 
         salvage = self._salvage(plan)
         departing = Departing(
-            self.store, self.meta, self.remote, plan.departures, planned.skipped | planned.barred, held,
+            self.store, self.meta, self.remote, plan.departures, planned.skipped, planned.barred, held,
             observer, result,
         )  # fmt: skip
         over = False

@@ -107,7 +107,7 @@ class Going(Departing):
     store: Any
 
     def __init__(self, job: First, names: list[Name]) -> None:
-        super().__init__(job.store, job.meta, job.remote, [], set(), True, job.observer, job.result)
+        super().__init__(job.store, job.meta, job.remote, [], set(), set(), True, job.observer, job.result)
         self._names = names
         self._base = job.meta.tick
         self._meter.total = len(names)

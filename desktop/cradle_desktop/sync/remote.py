@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 
 from cradle_desktop.connection import Connection
 from cradle_desktop.errors import RequestFailed
@@ -256,8 +256,9 @@ class RemoteReplica:
         """The device has dropped what it had staged: the content starts from its beginning again."""
         self._staged.pop((item.id, item.versions[0]), None)
 
-    def begin_pass(self, meta: Metadata) -> bool:
-        """Give keys to the replicas that the device does not know, and say what our changes were made with.
+    def begin_pass(self, meta: Metadata, but: Collection[bytes]) -> bool:
+        """Give keys to the replicas that the device does not know, and say what our changes were made with, `but` for
+        these ids: of them it learns nothing.
 
         What is forgotten here it takes over with what it learns, if it has not yet. False: our knowledge is too long
         for it; see `begin_part`.
@@ -270,11 +271,14 @@ class RemoteReplica:
         self._keys = [self._theirs[k] for k in range(len(meta.replicas))]
         flags = 0 if self.forgotten.contains(meta.forgotten) else c.FULL
         forgotten = (meta.forgotten if flags else Knowledge()).to_bytes(self._theirs)
-        made = Pass(self.channel, flags, meta.knowledge.to_bytes(self._theirs), forgotten)
+        known = meta.knowledge.copy() if but else meta.knowledge
+        for i in but:
+            known.forget_item(i)
+        made = Pass(self.channel, flags, known.to_bytes(self._theirs), forgotten)
         try:
             self._tell(made)
         except RequestFailed as error:
-            if error.status != LIMIT or not meta.knowledge.exceptions:
+            if error.status != LIMIT or not known.exceptions:
                 raise
             return False
         return True
