@@ -549,3 +549,27 @@ def test_a_household_goes_at_once_to_a_board_that_cannot_hold_our_knowledge(
     w.people("R2").failing_reads.clear()
     w.settle_and_check()
     assert together(w, "R1") == {"new"}
+
+
+@pytest.mark.parametrize("info", [NO_OPINION, IGNORE, DISCARD, DEVICE_WINS])
+def test_an_edit_of_what_was_moved_to_nowhere_is_as_one_of_what_was_deleted(info: str) -> None:
+    """The device moved it to something that nobody has: the provider (or the user) decides as about any delete."""
+    meta = MemoryMetadata(b"\x01own replica....", 2)
+    key = meta.key_of(b"\x02the device.....")
+    local = file_item("a", 7)
+    local.created = (1, 0)
+    meta.put(local)
+    meta.tick = 7
+    gone = file_item("a", 5, key)
+    gone.created = (1, 0)
+    gone.die((5, key), Link(item_id("files", "never seen"), (5, key), [((1, 0), b"moved"), ((1, 0), b"")]))
+    resolver = Resolver(Overlay(meta), everything({0: 1, key: 4}), "provider", "files", {})
+    resolver.answers[local.id] = answer = Answer()
+    answer.info = info
+    outcome = resolver.resolve(change_of(gone, True), local, last=True)
+    if info == NO_OPINION:
+        assert outcome.waits
+        return
+    (new,) = outcome.items
+    assert new.dead is (info == DEVICE_WINS)
+    assert [lost.side for lost in outcome.lost] == {DEVICE_WINS: ["desktop"]}.get(info, [])

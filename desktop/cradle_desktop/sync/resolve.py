@@ -291,7 +291,7 @@ class Resolver:
         # Where neither side has heard of the target nobody may ever bring it: who moved it can be lost, or be wiped.
         never = not known and not knows(self.made.vector(target_id), target_created)
         if cycle or never or (target is None and known):
-            return self._plain_revival(alive, deleter)
+            return self._revive(alive, deleter)  # the end of the chain is gone for good, or it runs in a circle
         if target is None or target.phantom() or not known:
             return Outcome(waits=True)
         same = created == alive.created and not self._kept_copy(target, target_created, link, editor)
@@ -306,13 +306,6 @@ class Resolver:
         clashed = key == 0 and tick > self.meta.base.tick
         # What is of one size and did not clash when it met the mover's was found to be equal there.
         return not clashed and compare(own.values[0], link.base[0][1]) != DIFFERENT
-
-    def _plain_revival(self, alive: Item, deleter: str) -> Outcome:
-        """The end of the chain is gone for good (or runs in a circle): the old path lives again."""
-        new = alive.copy()
-        new.live(self.meta.next_version(), alive.values)
-        kind = "update-delete" if deleter == "device" else "delete-update"
-        return Outcome([new], [self._deleted(new, kind, deleter)])
 
     @staticmethod
     def _deleted(item: Item, kind: str, deleter: str) -> Lost:
