@@ -31,7 +31,6 @@ def small_world(folder: Path) -> World:
     return w
 
 
-WHAT_WAS = {"kept", "edited", "moved", "deleted"}
 WHAT_WILL_BE = {
     "kept": b"old kept", "edited": b"new from the desktop", "d/": b"", "d/moved": b"old moved", "d/new": b"n" * 100,
     "r/": b"", "r/new": b"r" * 100,

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cradle_protocol.compat import Bytes
 
     Event = tuple[Any, ...]
-    Body = "Bytes | list[Bytes]"
 
 __all__ = ["Identity", "Peer", "Session"]
 
