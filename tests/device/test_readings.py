@@ -24,6 +24,20 @@ def number_of(agent):
     return agent.streams["readings"].segments.stored()
 
 
+def record(readings, first, end):
+    """Append rows that hold their own numbers."""
+    for k in range(first, end):
+        readings.append({"n": k})
+
+
+def known_to_two(agent):
+    """Two desktops that have fetched before any row: none goes as long as one of them lacks it."""
+    one, two = Far(), Far(OTHER)
+    one.fetch(agent)
+    two.fetch(agent)
+    return one, two
+
+
 def test_rows_arrive_once_and_in_order():
     agent, readings = recorder("once")
     far = Far()
@@ -72,8 +86,7 @@ def test_polling_flushes_what_has_waited():
 
 def test_rows_survive_a_restart_and_numbers_go_on():
     agent, readings = recorder("restart")
-    for k in range(50):
-        readings.append({"n": k})
+    record(readings, 0, 50)
     agent.close()
     agent, readings = recorder("restart", False)
     assert readings.append({"n": 50}) == 50
@@ -84,15 +97,11 @@ def test_rows_survive_a_restart_and_numbers_go_on():
 
 def test_ce20_two_desktops_have_each_row_once_and_segments_go_when_both_have_them():
     agent, readings = recorder("two", segment=1024, bound=1 << 20)
-    one, two = Far(), Far(OTHER)
-    one.fetch(agent)
-    two.fetch(agent)
-    for k in range(100):
-        readings.append({"n": k})
+    one, two = known_to_two(agent)
+    record(readings, 0, 100)
     one.fetch(agent)
     assert readings.segments.first == 0, "two has nothing yet"
-    for k in range(100, 200):
-        readings.append({"n": k})
+    record(readings, 100, 200)
     two.fetch(agent)
     assert 50 < readings.segments.first <= 100, "one still wants those from 100 on"
     one.fetch(agent)
@@ -104,11 +113,8 @@ def test_ce20_two_desktops_have_each_row_once_and_segments_go_when_both_have_the
 
 def test_at_high_water_the_oldest_go_and_are_counted():
     agent, readings = recorder("water", segment=1024, bound=4096)
-    one, two = Far(), Far(OTHER)
-    one.fetch(agent)
-    two.fetch(agent)
-    for k in range(60):
-        readings.append({"n": k})
+    one, two = known_to_two(agent)
+    record(readings, 0, 60)
     one.fetch(agent)
     for k in range(60, 400):
         readings.append({"n": k})
@@ -123,8 +129,7 @@ def test_at_high_water_the_oldest_go_and_are_counted():
 
 def test_gaps_outlast_a_restart():
     agent, readings = recorder("gaps", segment=1024, bound=2048)
-    for k in range(200):
-        readings.append({"n": k})
+    record(readings, 0, 200)
     agent.close()
     agent, readings = recorder("gaps", False, segment=1024, bound=2048)
     far = Far()
@@ -137,8 +142,7 @@ def test_a_desktop_that_comes_later_begins_with_what_is_there():
     """What went because all others had it is no gap for it."""
     agent, readings = recorder("later", segment=1024, bound=1 << 20)
     one, two = Far(), Far(OTHER)
-    for k in range(100):
-        readings.append({"n": k})
+    record(readings, 0, 100)
     one.fetch(agent)
     assert readings.segments.first > 50
     rows = two.fetch(agent)
@@ -148,11 +152,8 @@ def test_a_desktop_that_comes_later_begins_with_what_is_there():
 
 def test_an_ended_partnership_keeps_no_rows():
     agent, readings = recorder("ended", segment=1024, bound=1 << 20)
-    one, two = Far(), Far(OTHER)
-    one.fetch(agent)
-    two.fetch(agent)
-    for k in range(100):
-        readings.append({"n": k})
+    one, _ = known_to_two(agent)
+    record(readings, 0, 100)
     one.fetch(agent)
     assert readings.segments.first == 0
     agent.forget(OTHER.id)
@@ -175,8 +176,7 @@ def test_a_desktop_that_leaves_holds_no_rows():
     assert readings.cursors.rows == {}
     one.fetch(agent)
     two.fetch(agent)
-    for k in range(100):
-        readings.append({"n": k})
+    record(readings, 0, 100)
     one.fetch(agent)
     assert readings.segments.first == 0
     two.leave(agent)
@@ -186,9 +186,7 @@ def test_a_desktop_that_leaves_holds_no_rows():
 
 def test_a_partnership_that_ended_without_the_program_holds_no_rows():
     agent, readings = recorder("without", segment=1024, bound=1 << 20)
-    one, two = Far(), Far(OTHER)
-    one.fetch(agent)
-    two.fetch(agent)
+    one, _ = known_to_two(agent)
     agent.partnerships.remove(OTHER.id)  # and the power goes before the stream hears of it
     agent.close()
     agent, readings = recorder("without", False, segment=1024, bound=1 << 20)
@@ -198,8 +196,7 @@ def test_a_partnership_that_ended_without_the_program_holds_no_rows():
 
 def test_nothing_is_freed_before_it_is_acknowledged():
     agent, readings = recorder("unsafe", segment=1024, bound=1 << 20)
-    for k in range(100):
-        readings.append({"n": k})
+    record(readings, 0, 100)
     far = Far().join(agent)
     far.open()
     far.read()
@@ -221,8 +218,7 @@ def test_a_preview_changes_nothing():
 
 def test_a_device_that_was_set_back_begins_another_stream():
     agent, readings = recorder("back")
-    for k in range(20):
-        readings.append({"n": k})
+    record(readings, 0, 20)
     far = Far()
     far.fetch(agent)
     before = far.stream
@@ -245,8 +241,7 @@ def test_a_copied_card_is_a_stream_of_its_own():
     """And one whose notes are lost. What had gone by then is no gap for those who meet it."""
     path = PLACE + "/rows-card/readings/cursors.log"
     agent, readings = recorder("card", segment=1024, bound=1 << 20)
-    for k in range(100):
-        readings.append({"n": k})
+    record(readings, 0, 100)
     Far().fetch(agent)
     streams = [readings.cursors.stream]
     agent.close()
@@ -351,8 +346,7 @@ def test_what_is_refused():
 
 def test_a_damaged_segment_is_a_counted_gap():
     agent, readings = recorder("damaged", segment=1024, bound=1 << 20)
-    for k in range(100):
-        readings.append({"n": k})
+    record(readings, 0, 100)
     agent.close()
     import os
 
@@ -383,8 +377,7 @@ def test_the_program_is_told_of_a_stream_in_the_first_answer():
 def test_reading_looks_at_each_row_about_once():
     """A row that does not fit into a part is read again for the next one, without those before it."""
     agent, readings = recorder("once-read", segment=1 << 16)
-    for k in range(400):
-        readings.append({"n": k})
+    record(readings, 0, 400)
     looks, real = [0], Log.sound
 
     def sound(log, offset):

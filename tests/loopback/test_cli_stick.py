@@ -62,6 +62,11 @@ def two(tmp_path: Path, stick: Path) -> Holder:
     return Holder(tmp_path / "two", stick)
 
 
+def all_files(stick: Path) -> "dict[Path, bytes]":
+    """Everything on the stick, with what is cradle's own."""
+    return {path: path.read_bytes() for path in stick.rglob("*") if path.is_file()}
+
+
 def own_files(stick: Path) -> "set[str]":
     """What lies in the stick's own folder, without what is only there while something is under way."""
     return {path.name for path in (stick / OWN).iterdir() if path.is_file()}
@@ -105,9 +110,9 @@ def test_what_travels_with_it_is_one_file(one: Holder, two: Holder, stick: Path)
     write_tree(one.left, {"a": b"1"})
     one.sync()
     two.meet()
-    before = {path: path.read_bytes() for path in stick.rglob("*") if path.is_file()}
+    before = all_files(stick)
     two.desktop.run("diff", "stick")
-    assert {path: path.read_bytes() for path in stick.rglob("*") if path.is_file()} == before
+    assert all_files(stick) == before
     two.sync()
     files = own_files(stick)
     assert len(files) == 3 and files > {"store", "lock"}
@@ -148,10 +153,10 @@ def test_diff_changes_nothing_on_the_stick(one: Holder, stick: Path) -> None:
     one.sync()
     write_tree(one.left, {"b": b"2"})
     write_tree(stick, {"c": b"3"})
-    before = {path: path.read_bytes() for path in stick.rglob("*") if path.is_file()}
+    before = all_files(stick)
     out = one.desktop.run("diff", "stick").out
     assert "b (1 bytes) on stick" in out and "c (1 bytes)" in out
-    assert {path: path.read_bytes() for path in stick.rglob("*") if path.is_file()} == before
+    assert all_files(stick) == before
 
 
 @pytest.mark.slow
