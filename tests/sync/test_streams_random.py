@@ -1,5 +1,7 @@
-"""Random lives of a logger with two desktops: links cut anywhere, restarts, and a desktop that is put back to an earlier
-state, its file of rows with it or alone. In the end each row is there once and in order, or counted as lost."""
+"""Random lives of a logger with two desktops: cut links, restarts, a desktop that is put back to an earlier state.
+
+Its file of rows is put back with it, or alone. In the end each row is there once and in order, or counted as lost.
+"""
 
 import json
 import os
