@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cradle_desktop.sync.filter import Filter
+from cradle_desktop.sync.filter import Filter, FilterError
 from cradle_desktop.sync.report import MassDelete
+from cradle_desktop.sync.store_filter import StoreFilter
+from cradle_device.replica import FILTER
 from cradle_protocol.errors import STATUS_TEXT, UNREADABLE
 from cradle_protocol.provider.paths import CASELESS, FAT_NAMES
 from cradle_testing.worlds import World
@@ -401,3 +403,26 @@ def test_a_desktop_that_was_wiped_and_edits_what_is_there_by_name_only(tmp_path:
     w.settle()
     assert {b"edited then", b"a.jpg"} <= set(w.contents()) and w["D2"].store.read("d/c.jpg") == b"d/c.jpg"
     w.settle_and_check()
+
+
+# -- whose it is
+
+
+def test_a_filter_that_nobody_here_can_read_can_be_ended(tmp_path: Path) -> None:
+    """A later version set it, or the desktop that did is gone."""
+    w = World(tmp_path)
+    w["D1"].store.write("a", b"a")
+    meta = w.boards["R1"].end.agent.replicas["files"].settled()
+    meta.set_note(FILTER, (7).to_bytes(4, "big") + b"colour red\n")
+    meta.commit()
+    with pytest.raises(FilterError, match="newer cradle"):
+        w.sync("D1", "R1")
+    connection, pump = w._connect("D1", "R1", None)
+    store = StoreFilter(connection, "files")
+    with pytest.raises(FilterError, match="newer cradle"):
+        store.own(Filter("me", exclude=["a"]))
+    store.own(Filter("me"))
+    assert store.filter.everything() and store.filter.owner == "me"
+    pump.end_session()
+    w.settle_and_check()
+    assert w["R1"].store.tree() == {"a": b"a"}
