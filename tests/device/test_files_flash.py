@@ -8,25 +8,9 @@ from cradle_protocol.compat import MICROPYTHON
 from cradle_protocol.errors import BAD_NAME, CHANGED, COLLISION, NO_PARENT, NO_ROOM
 from cradle_protocol.provider.paths import CASELESS, FAT_NAMES
 from cradle_protocol.provider.store import StoreError
-from cradle_protocol.sync.values import DIRECTORY, file_value
+from cradle_protocol.sync.values import DIRECTORY
+from device.acts import put, status
 from device.flash import mounted
-
-
-def put(store, path, data, expected=None):
-    writer = store.stage("00")
-    try:
-        writer.write(data)
-    finally:
-        writer.close()
-    return store.install(path, "00", [file_value(len(data)), b""], expected)
-
-
-def status(act, *args):
-    try:
-        act(*args)
-    except StoreError as error:
-        return error.status
-    raise AssertionError("nothing was raised")
 
 
 def content(path):

@@ -9,8 +9,8 @@ from cradle_device.providers.folder import MAX_DEPTH
 from cradle_protocol.compat import MICROPYTHON, sha256
 from cradle_protocol.errors import BAD_NAME, CHANGED, LIMIT, NO_PARENT, NO_STORE, NOT_ALLOWED, UNREADABLE
 from cradle_protocol.provider.paths import bad_path, own_name
-from cradle_protocol.provider.store import StoreError
 from cradle_protocol.sync.values import DIRECTORY, file_value
+from device.acts import put, stage, status
 from device.place import PLACE
 
 ROOT = PLACE + "/files"
@@ -51,26 +51,6 @@ def write(path, data):
 def content(path):
     with open(ROOT + "/" + path, "rb") as file:
         return file.read()
-
-
-def stage(store, data, name="00"):
-    writer = store.stage(name)
-    writer.write(data)
-    writer.close()
-    return name
-
-
-def put(store, path, data, expected=None):
-    return store.install(path, stage(store, data), [file_value(len(data)), b""], expected)
-
-
-def status(act, *args):
-    """The status of the StoreError that a call raises."""
-    try:
-        act(*args)
-    except StoreError as error:
-        return error.status
-    raise AssertionError("nothing was raised")
 
 
 def found(store):
