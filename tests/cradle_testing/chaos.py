@@ -346,6 +346,8 @@ class Chaos:
         """When all is healed: everybody equal and at rest, and no write lost that no user's own hand has ended."""
         for name in self.world.names:
             self._heal(self.world[name].store)
+        self.world.settle(rounds=1)
+        self.world.advance()  # from now on no stamp could hide an edit
         self.world.settle_and_check()
         self._all_that_is_wanted_is_there()
         stored = [one.content for name in self.world.names for one in self.world[name].store.objects.values()]

@@ -433,11 +433,23 @@ class World:
             pump.end_session()
 
     def settle(self, rounds: int = SETTLE_ROUNDS) -> None:
-        """Everybody with everybody, often enough."""
+        """Everybody with everybody, often enough: until a whole round has changed nothing, or so often."""
+        before: list[object] = []
         for _ in range(rounds):
             for desktop in self.desktops:
                 for device in self.devices:
                     self.sync(desktop, device)
+            now = [self._known(name) for name in self.names]
+            if now == before:
+                return
+            before = now
+
+    def _known(self, name: str) -> object:
+        """What changes with everything that a sync does to a machine."""
+        store = self[name].store
+        board = self.boards.get(name)
+        meta = self.desks[name].meta if board is None else board.end.agent.replicas[self.kind.type].settled()
+        return meta.tick, meta.knowledge.to_bytes(), meta.forgotten.to_bytes(), dict(store.objects)
 
     # -- what must be true
 

@@ -6,7 +6,7 @@ from cradle_testing.script import FEATURES, FILTERS, Author, Edit, Script, Sessi
 from cradle_testing.sim import check_seed, failure, kind, shrink
 from cradle_testing.worlds import MemoryConflicts
 
-SHORT, LONG = 12, 400  # seeds
+SHORT, LONG = 6, 300  # seeds
 PORTION = 20  # of the long run in one test
 
 

@@ -1,4 +1,4 @@
-"""Machines that go back to a backup: each goes on as a new replica, and its edits travel (CE-17, CE-19)."""
+"""Machines that go back to a backup: each goes on as a new replica, and its edits travel."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def _put_back(folder: Path, name: str, state_only: bool) -> World:
     return w
 
 
-@pytest.mark.parametrize("edits", [1, LOST, LOST + 2])
+@pytest.mark.parametrize("edits", [LOST, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, LOST + 2))])
 @pytest.mark.parametrize("state_only", [False, True])
 @pytest.mark.parametrize(("name", "first"), CASES)
 def test_edits_after_a_backup_was_put_back_travel(
