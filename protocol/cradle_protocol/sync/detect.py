@@ -13,6 +13,7 @@ from cradle_protocol.sync.item import GHOST, IMPLIED, RACY, Item, item_id
 from cradle_protocol.sync.metadata import ABSENT, SAME
 from cradle_protocol.sync.slices import FEW, STRIDE, whole
 from cradle_protocol.sync.values import digest_of, is_file, is_lazy, size_of, with_digest
+from cradle_protocol.sync.version import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -181,14 +182,15 @@ def _bury(store: "ObjectStore", meta: "Metadata", scan: Scan, fresh: "list[bytes
         from cradle_protocol.sync.moves import link_move, pair_moves  # a board loads it when something may have moved
 
         targets = yield from pair_moves(store, meta, gone[:moves], fresh)
+    moved = meta.next_version() if targets else NEVER  # of all moves, so that a folder's can be told as one
     for n, i in enumerate(gone):
         if n % FEW == FEW - 1:
             yield
         item = meta.get(i)
         if item is not None:
             target = targets.get(i)
-            link = None if target is None else (yield from link_move(store, meta, item, target))
-            item.die(meta.next_version(), link)
+            link = None if target is None else (yield from link_move(store, meta, item, target, moved))
+            item.die(meta.next_version() if link is None else moved, link)
             meta.put(item)
             scan.changed += 1
 

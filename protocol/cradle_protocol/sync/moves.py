@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cradle_protocol.sync.item import Item
     from cradle_protocol.sync.metadata import Metadata
     from cradle_protocol.sync.slices import Slices
+    from cradle_protocol.sync.version import Version
 
 
 def pair_moves(
@@ -71,8 +72,12 @@ def _hash(store: "ObjectStore", meta: "Metadata", item: "Item") -> "Slices[bool]
         return False
 
 
-def link_move(store: "ObjectStore", meta: "Metadata", old: "Item", target: bytes) -> "Slices[Link | None]":
+def link_move(
+    store: "ObjectStore", meta: "Metadata", old: "Item", target: bytes, version: "Version"
+) -> "Slices[Link | None]":
     """Tie both ends together: the new item names its source, and the link for the tombstone is returned.
+
+    Both are one change, of this version.
 
     The new item takes over the digest of the old content, but for one whose stamp could hide an edit.
     """
@@ -80,6 +85,7 @@ def link_move(store: "ObjectStore", meta: "Metadata", old: "Item", target: bytes
     if new is None:
         return None
     new.link = Link(old.id, old.created, [])
+    new.created, new.versions = version, [version] * len(new.versions)
     if is_lazy(new.values[0]) and is_file(old.values[0]):
         if old.flags & RACY or store.racy(new.stamp):
             yield from _hash(store, meta, new)
