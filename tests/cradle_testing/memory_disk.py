@@ -41,6 +41,7 @@ class MemoryDisk:
     on_act()           called before each step that changes what is stored; what it raises ends the step
     now_ns             the clock; `advance(seconds)` turns it
     reads, bytes_read  how many contents were opened or hashed, and how much of them was read
+    moves, copies, installs, removals  how many of them this store was asked to do
 
     `crash()` puts back what the last `sync()` (or a stage's `flush()`) made durable.
     """
@@ -75,7 +76,7 @@ class MemoryDisk:
         self.on_scan: Callable[[], None] | None = None
         self.on_act: Callable[[], None] | None = None
         self.now_ns = self.scanned_ns = START
-        self.reads = self.bytes_read = self.syncs = 0
+        self.reads = self.bytes_read = self.syncs = self.moves = self.copies = self.installs = self.removals = 0
         self._inode = 0
 
     @property

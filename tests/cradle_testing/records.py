@@ -50,6 +50,7 @@ class People(MemoryStore, Judging, RecordStore):
 
     type = "people"
     units = ("content", *GROUPS)
+    renames = False
 
     def __init__(self, modes: bool = True, store_id: bytes = b"p" * 16) -> None:
         super().__init__(modes=False, moves_by_identity=False, store_id=store_id)

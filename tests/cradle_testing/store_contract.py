@@ -369,6 +369,69 @@ class ObjectStoreContract:
         assert (hand.read("a"), hand.read("b")) == (b"was b!", b"was a")
         assert store.staged() == []
 
+    # -- moving
+
+    def test_a_folder_moves_with_all_that_is_in_it(self, store: ObjectStore, hand: Hand) -> None:
+        if not store.renames:
+            return
+        hand.write("d/sub/f", b"content")
+        hand.mkdir("d/empty")
+        hand.advance(5)
+        before = dict(store.items())
+        stamp = store.move("d", before["d"], "new/e")
+        after = dict(store.items())
+        assert sorted(after) == ["new", "new/e", "new/e/empty", "new/e/sub", "new/e/sub/f"]
+        assert after["new/e"] == stamp and hand.read("new/e/sub/f") == b"content"
+        for path in ("/sub", "/sub/f", "/empty"):
+            assert after["new/e" + path] == before["d" + path], "what went along is known as it was"
+        store.sync()
+
+    def test_a_file_moves(self, store: ObjectStore, hand: Hand) -> None:
+        if not store.renames:
+            return
+        hand.write("f", b"content")
+        hand.advance(5)
+        list(store.items())
+        stamp = store.move("f", must(store.stamp("f")), "g")
+        assert store.stamp("g") == stamp and store.stamp("f") is None and hand.read("g") == b"content"
+        assert store.values(stamp)[0] == file_value(7)
+
+    def test_no_move_onto_something_and_none_of_what_changed(self, store: ObjectStore, hand: Hand) -> None:
+        if not store.renames:
+            return
+        hand.write("d/f", b"content")
+        hand.write("g", b"theirs")
+        hand.mkdir("e")
+        stamp, folder = must(store.stamp("d/f")), must(store.stamp("d"))
+        for identity, expected, target in (
+            ("d/f", stamp, "g"),
+            ("d", folder, "e"),
+            ("d", stamp, "x"),
+            ("no", stamp, "x"),
+        ):
+            with pytest.raises(StoreError) as error:
+                store.move(identity, expected, target)
+            assert status_of(error) == CHANGED, target
+        with pytest.raises(StoreError):
+            store.move("d", folder, "g/below/a/file")
+        hand.write("d/f", b"their edit")
+        with pytest.raises(StoreError) as error:
+            store.move("d/f", stamp, "made/x")
+        assert status_of(error) == CHANGED
+        assert {i for i, _ in store.items()} == {"d", "d/f", "e", "g"} and hand.read("d/f") == b"their edit"
+
+    @pytest.mark.parametrize("path", BAD_PATHS, ids=ascii)
+    def test_no_move_to_or_from_a_bad_path(self, store: ObjectStore, hand: Hand, path: str) -> None:
+        if not store.renames:
+            return
+        hand.write("a/b", b"x")
+        stamp = must(store.stamp("a/b"))
+        for identity, target in (("a/b", path), (path, "c")):
+            with pytest.raises(StoreError) as error:
+                store.move(identity, stamp, target)
+            assert status_of(error) == BAD_NAME
+        assert {i for i, _ in store.items()} == {"a", "a/b"}
+
     # -- removing
 
     def test_remove(self, store: ObjectStore, hand: Hand) -> None:

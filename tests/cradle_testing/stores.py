@@ -59,6 +59,8 @@ class MemoryWriter(Writer):
 class MemoryStore(MemoryDisk, KeepingStore):
     """Files and directories of a `MemoryDisk`, which has the switches and the user's side."""
 
+    renames = True
+
     # -- looking
 
     def store_id(self) -> bytes:
@@ -165,6 +167,7 @@ class MemoryStore(MemoryDisk, KeepingStore):
     def stage_copy(self, identity: str, name: str) -> None:
         content = self._content(identity)
         self.act()
+        self.copies += 1
         self.take(len(content))
         self.stages[name] = content
 
@@ -221,6 +224,7 @@ class MemoryStore(MemoryDisk, KeepingStore):
         if self.on_install is not None:
             self.on_install(identity)
         self.act()
+        self.installs += 1
         self.fault(identity, reading=False)
         old = self._expect(identity, expected, values[0] == DIRECTORY)
         self._no_twin(identity)
@@ -281,10 +285,24 @@ class MemoryStore(MemoryDisk, KeepingStore):
         if self.on_remove is not None:
             self.on_remove(identity)
         self.act()
+        self.removals += 1
         self.fault(identity, reading=False)
         if self.stamp(identity) != expected or not self._empty(identity):
             raise StoreError(CHANGED)
         self._displace(self.objects.pop(identity))
+
+    def move(self, identity: str, expected: bytes, target: str) -> bytes:
+        if self.on_install is not None:
+            self.on_install(target)
+        self.act()
+        for path in (identity, target):
+            self.fault(path, reading=False)
+        if self.stamp(identity) != expected or self.stamp(target) is not None:
+            raise StoreError(CHANGED)
+        self._no_twin(target)
+        self.moves += 1
+        self.rename(identity, target)
+        return self._stamp(self.objects[target])
 
     def respell(self, identity: str, wanted: str) -> None:
         self.fault(identity, reading=False)
@@ -298,6 +316,7 @@ class MemoryStore(MemoryDisk, KeepingStore):
         if one is None or one.content is not None or not self._empty(identity):
             return False
         self.act()
+        self.removals += 1
         del self.objects[identity]
         return True
 

@@ -38,6 +38,7 @@ class FilesStore(KeepingStore):
 
     type = "files"
     units = ("content", "mode")
+    renames = True
 
     def __init__(
         self, root: "str | os.PathLike[str]", clock: "Callable[[], int]" = time.time_ns, kernel: "Kernel | None" = None
@@ -341,6 +342,12 @@ class FilesStore(KeepingStore):
     def prune(self, identity: str) -> bool:
         self._open()
         return self._installer.prune(identity)
+
+    def move(self, identity: str, expected: bytes, target: str) -> bytes:
+        self._open()
+        stamp = self._installer.move(identity, expected, target)
+        self._sure = self._installer.sure
+        return stamp
 
     def respell(self, identity: str, wanted: str) -> None:
         self._open()

@@ -7,6 +7,7 @@ no directory that was made on the way.
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable
 
 from cradle_desktop.providers.folder import MISSING, Folder, Place, acting
@@ -254,6 +255,36 @@ class Installer:
                 raise
             self._replacer.remove(place, self._bench_at(place), expected)
         return b""
+
+    def move(self, identity: str, expected: bytes, target: str) -> bytes:
+        """See `ObjectStore.move`."""
+        made: list[str] = []
+        self.sure = b""
+        try:
+            if not (self._folder.exact(identity) and self._folder.exact(target)):
+                raise StoreError(COLLISION, "a name that differs only in case is there")
+            with self._folder.place(identity) as here, self._reach(target, made) as there:
+                return _unlocked(here, lambda: _unlocked(there, lambda: self._move(here, there, expected)))
+        except (OSError, StoreError) as error:
+            self._unmake(made)
+            raise acting(error) if isinstance(error, OSError) else error from error
+
+    def _move(self, here: Place, there: Place, expected: bytes) -> bytes:
+        """Rename, then look whether it was what was expected: a save that came in between goes back with its name."""
+        self._expect(here, expected)
+        try:
+            self._replacer.kernel.rename_new(here.fd, here.name, there.fd, there.name)
+        except FileExistsError as error:
+            raise self._replacer.taken(there) from error
+        self._folder.forget()
+        now = there.stat()
+        if now is None or not self._stamps.still(now, expected):
+            self._replacer.put_back(here, there)
+            raise StoreError(CHANGED)
+        stamp = self._stamps.pack(now) or b""
+        if not self._stamps.racy(expected, time.time_ns()):
+            self.sure = stamp  # the rename touched ctime alone: an edit after it leaves another mtime
+        return stamp
 
     def respell(self, identity: str, wanted: str) -> None:
         """See `ObjectStore.respell`. In one step: a crash must not leave the directory under a name of ours."""

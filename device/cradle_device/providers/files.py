@@ -91,6 +91,8 @@ class FilesStore(Folder):
     highest  the highest such time ever seen (the agent keeps it): a clock below it is not trusted
     """
 
+    renames = True
+
     def __init__(
         self,
         root: str,
@@ -268,6 +270,20 @@ class FilesStore(Folder):
             self._remove_directory(identity, path)
         os.rename(ready, path)
         return stamp_of(facts)  # as it was before the rename: an edit right after it must differ
+
+    def move(self, identity: str, expected: bytes, target: str) -> bytes:
+        self._expect(identity, expected, False)
+        if self._look(target)[0] != _NOTHING:
+            raise StoreError(CHANGED if self._exact(target) else COLLISION)
+        made: list[str] = []
+        try:
+            made = self._make_parents(target)
+            os.rename(self.root + "/" + identity, self.root + "/" + target)
+        except OSError as error:
+            self._unmake(made)
+            raise acting(error)
+        self._sure = ""
+        return stamp_of(look(self.root + "/" + target))
 
     def _make_parents(self, identity: str) -> "list[str]":
         made: list[str] = []

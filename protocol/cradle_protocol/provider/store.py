@@ -62,6 +62,7 @@ class ObjectStore:
     type               object type name
     units              names of the change units, the first is the content
     moves_by_identity  stamps tell whether two paths are the same object (inode); else moves are found by hash
+    renames            can it `move` an object?
     skipped            [(identity, status)] of the last scan: not looked at, and whatever lies below
     names              what is true of names here: CASELESS, FAT_NAMES, COMPOSED of `paths`
     name_max           bytes of UTF-8 that one name may have; path_max: a whole identity
@@ -72,6 +73,7 @@ class ObjectStore:
     type = "files"
     units: "tuple[str, ...]" = ("content", "mode")
     moves_by_identity = False
+    renames = False
     skipped: "list[tuple[str, int]]" = []
     names = 0
     name_max = MAX_NAME
@@ -189,6 +191,15 @@ class ObjectStore:
         Missing parents are made. A unit with value b"" is left to the store's default. Raises StoreError: CHANGED
         (what is there is not what was expected; it is left alone), NO_ROOM, BAD_NAME, COLLISION, NO_PARENT (a file
         is in the way), READ_ONLY, WRITE_FAILED.
+        """
+        raise NotImplementedError
+
+    def move(self, identity: str, expected: bytes, target: str) -> bytes:
+        """Give an object another name, with all that lies in it as it is. Returns its stamp under that name.
+
+        Nothing must be there under the new name; missing parents of it are made. Only if `renames`. Raises StoreError:
+        CHANGED (the object is not what was expected, or the name is taken), BAD_NAME, COLLISION, NO_PARENT, READ_ONLY,
+        WRITE_FAILED (two disks, for example).
         """
         raise NotImplementedError
 
