@@ -66,7 +66,7 @@ class Installer:
                 self._put(entry.new)
         for entry in acts:
             if not entry.status and entry.new is not None and not entry.new.held():
-                self._prune_above(entry.new.identity)
+                self.prune_above(entry.new.identity)
 
     def _put(self, item: "Item") -> None:
         """Keep an item; a tombstone of a directory that has come into being for a child of this batch stays implied."""
@@ -90,7 +90,7 @@ class Installer:
             if entry.new is None or not entry.new.held() or "/" not in entry.new.identity:
                 continue
             for path in self._missing(entry.new.identity):
-                item = self._implied_item(path)
+                item = self.implied_item(path)
                 if item is not None and item.id not in named:
                     named.append(item.id)
                     found.append(item)
@@ -103,7 +103,7 @@ class Installer:
         except StoreError:
             return []
 
-    def _implied_item(self, path: str) -> "Item | None":
+    def implied_item(self, path: str) -> "Item | None":
         """What a directory's record becomes when it is made for a child; None if it lives in its own right."""
         i = item_id(self._store.type, path)
         item = self._meta.get(i) or phantom(i, path, self._meta.units)
@@ -175,7 +175,7 @@ class Installer:
         new.stamp = store.install(new.identity, entry.name or None, new.values, expected, content)
         new.flags = RACY if store.racy(new.stamp) else 0
         for path in missing:
-            self._imply(path)
+            self.imply(path)
         if len(self._parents) >= _PARENTS:
             self._parents = set()
         self._parents.add(parent)
@@ -193,12 +193,13 @@ class Installer:
 
     # -- directories between
 
-    def _imply(self, path: str) -> None:
-        item = self._implied_item(path)
+    def imply(self, path: str) -> None:
+        """This directory was made for a child."""
+        item = self.implied_item(path)
         if item is not None:
             self._meta.put(item)
 
-    def _prune_above(self, identity: str) -> None:
+    def prune_above(self, identity: str) -> None:
         """Implied directories go when their last child goes."""
         path = identity.rpartition("/")[0]
         while path:

@@ -100,7 +100,7 @@ def sync_open(talk: "Conversation", request: int, body: memoryview, more: bool) 
         channel.staged = stages.survey(channel.store, meta, talk.agent.limits.batch_items)
     store = channel.store
     flags = (c.UNITS_MODE if store.holds(1) else 0) | (c.CLOCK_TRUSTED if _trusted(talk, store) else 0)
-    flags |= store.names
+    flags |= store.names | (c.RENAMES if store.renames else 0)
     generation, text = replica.filter()
     reply = SyncOpenReply(
         number, store.store_id(), meta.replicas[0], meta.tick, meta.live(), scan.scanned, flags,
@@ -230,7 +230,15 @@ def filter_of(talk: "Conversation", request: int, body: memoryview, more: bool) 
     yield from answer(talk, request, body)
 
 
+def move(talk: "Conversation", request: int, body: memoryview, more: bool) -> "Steps":
+    """Give objects other names."""
+    from cradle_device.renames import move as moving  # a board loads it when something moved
+
+    single(more)
+    yield from moving(talk, request, body)
+
+
 HANDLERS = (
     (c.SYNC_OPEN, sync_open), (c.REPLICAS, replicas), (c.CHANGES, changes), (c.PASS, begin_pass), (c.APPLY, apply),
-    (c.SYNC_CLOSE, sync_close), (c.AGES, ages), (c.FILTER, filter_of),
+    (c.SYNC_CLOSE, sync_close), (c.AGES, ages), (c.FILTER, filter_of), (c.MOVE, move),
 )  # fmt: skip

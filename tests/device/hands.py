@@ -26,9 +26,15 @@ MODE = b"\x01\xa4"
 
 
 class LittleStore(ObjectStore):
-    """Files and directories in a dict {path: [content or None, mode, stamp number]}; `failing` {path: status}."""
+    """Files and directories in a dict {path: [content or None, mode, stamp number]}; `failing` {path: status}.
+
+    counts: {act: how often it was done}
+    """
+
+    renames = True
 
     def __init__(self):
+        self.counts = {}
         self.objects, self.stages, self.failing = {}, {}, {}
         self.skipped = []
         self.count = 0
@@ -98,6 +104,7 @@ class LittleStore(ObjectStore):
         return LittleWriter(self, name)
 
     def stage_copy(self, identity, name):
+        self._count("copy")
         self.stages[name] = self.content(identity)
 
     def staged(self):
@@ -117,6 +124,7 @@ class LittleStore(ObjectStore):
         self.stages.pop(name, None)
 
     def install(self, identity, staged, values, expected, content=True):
+        self._count("install")
         if identity in self.failing:
             raise StoreError(self.failing[identity])
         now = self.stamp(identity)
@@ -146,9 +154,26 @@ class LittleStore(ObjectStore):
         return [path for path in self.parents(identity) if path not in self.objects]
 
     def remove(self, identity, expected):
+        self._count("remove")
         if self.stamp(identity) != expected or self.children(identity):
             raise StoreError(CHANGED)
         del self.objects[identity]
+
+    def move(self, identity, expected, target):
+        for path in (identity, target):
+            if path in self.failing:
+                raise StoreError(self.failing[path])
+        if self.stamp(identity) != expected or target in self.objects:
+            raise StoreError(CHANGED)
+        self._count("move")
+        for path in self.missing_parents(target):
+            self.edit(path, None, 0o755)
+        for path in [identity] + self.children(identity):
+            self.objects[target + path[len(identity) :]] = self.objects.pop(path)
+        return self.stamp(target)
+
+    def _count(self, act):
+        self.counts[act] = self.counts.get(act, 0) + 1
 
     def prune(self, identity):
         if identity not in self.objects or self.objects[identity][0] is not None or self.children(identity):

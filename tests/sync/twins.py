@@ -31,6 +31,7 @@ from cradle_testing.fate import Fate, Killed, fated
 from cradle_testing.pair import Cut
 from cradle_testing.worlds import MemoryConflicts, World
 from sync.model import DIRECTORY, Filter, ModelFailure
+from sync.model_pass import Faults
 from sync.model_plan import Loss, digest
 from sync.model_world import SETTLE_ROUNDS, TICK, Edit, ModelWorld, Step, Sync, name_everything, with_line
 from sync.steps import ALL, FILTERED, Generator, Script, shrink
@@ -109,6 +110,8 @@ class RealWorld(World):
         options.filtered, options.met = self.remembered(sync.desktop, sync.device)
         if sync.policy == "merge":
             options.ancestors = self._ancestors(sync)
+        for store in (desk.store, board.store):
+            store.renames = sync.up == sync.down == Faults()  # the model has no acts that come before all batches
         self.fates[sync.desktop].arm(sync.up.kill)
         self.fates[sync.device].arm(sync.down.kill)
         dead = ""

@@ -12,18 +12,19 @@ from cradle_desktop.sync.displace import Displacing
 from cradle_desktop.sync.intake import Intake
 from cradle_desktop.sync.losers import Losers
 from cradle_desktop.sync.meter import Meter
+from cradle_desktop.sync.moves import arriving
 from cradle_desktop.sync.plan import Plan, Step
 from cradle_desktop.sync.remote import RemoteReplica
 from cradle_desktop.sync.report import Observer, TypeResult
 from cradle_desktop.undo.journal import Journal
-from cradle_protocol.errors import CHANGED, COLLISION, NO_PARENT
+from cradle_protocol.errors import CHANGED, COLLISION, LIMIT, NO_PARENT
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.provider.together import show_together
 from cradle_protocol.sync.detect import check_racy, unimply
 from cradle_protocol.sync.item import IMPLIED, RACY, Item, item_id, phantom
 from cradle_protocol.sync.knowledge import Knowledge, after
 from cradle_protocol.sync.metadata import Metadata
-from cradle_protocol.sync.values import DIRECTORY
+from cradle_protocol.sync.values import DIRECTORY, is_file
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 
 # What an object that comes later in the pass may still mend: a folder that is still a file, a name that is still taken.
@@ -74,7 +75,12 @@ class Arriving:
         self._respell(steps)
         self._intake = Intake(self.store, self.remote, self.meta.replicas, steps, self.result, self._progress)
         self._losers.begin(self._intake, self.remote, steps)
+        moves = arriving(self.plan.steps, self.meta, self.skipped) if self.store.renames else []
+        for step in (come for move in moves for _, come in move):
+            step.copy = None
         self._meter.total_bytes = self._intake.begin()
+        for move in moves:
+            self._move(move)
         # Before it is real, nothing of the tail is learned; but what is in place already must be known here.
         self._unlearned = self._tail - {step.new.id for step in self.plan.steps}
         lower = LOWEST
@@ -104,6 +110,49 @@ class Arriving:
                 for step in steps:
                     if (step.new.identity + "/").startswith((now + "/", wanted + "/")):
                         self._skip(step, error)
+
+    def _move(self, steps: list[tuple[Step, Step]]) -> None:
+        """One rename with all that goes along; where that cannot be, the steps are taken one by one, as ever."""
+        items = [step.new for pair in steps for step in pair]
+        source, target = (step.new.identity for step in steps[0])
+        try:
+            self._check_move(steps)
+            implied = self._implied_parents([steps[0][1]])
+            self.meta.intend(items + implied, [self.made.vector(item.id) for item in items + implied])
+            stamp = self.store.move(source, (steps[0][0].old or steps[0][0].new).stamp, target)
+        except StoreError:
+            for gone, come in steps:
+                if is_file(come.new.values[0]):
+                    come.copy = gone.old
+                    self._intake.copy(come)
+            return
+        self.store.sync()
+        for parent in implied:
+            self.meta.put(parent)
+        for gone, come in steps:
+            self._moved(gone, come, stamp if come is steps[0][1] else None)
+        self._prune_above(source)
+        self._commit()
+
+    def _check_move(self, steps: list[tuple[Step, Step]]) -> None:
+        """Raise StoreError if something is not as the scan saw it, or if this is the end, or more than can be noted."""
+        knowledge = self.meta.knowledge
+        if self._meter.ends() or len(knowledge.exceptions) + 2 * len(steps) > knowledge.limit:
+            raise StoreError(LIMIT)
+        for gone, _ in steps:
+            if gone.old is None or self.store.stamp(gone.old.identity) != gone.old.stamp:
+                raise StoreError(CHANGED)
+
+    def _moved(self, gone: Step, come: Step, stamp: bytes | None) -> None:
+        """The metadata of one object that went along. What could hide an edit still could."""
+        old = gone.old
+        assert old is not None
+        come.new.stamp = old.stamp if stamp is None else stamp
+        come.new.flags = old.flags & RACY | (RACY if self.store.racy(come.new.stamp) and stamp is not None else 0)
+        for step in (gone, come):
+            step.done = True
+            self._put(step.new)
+            self.meta.knowledge.learn_item(step.new.id, self.made.vector(step.new.id))
 
     def _retry(self) -> None:
         """What failed for something that has come since is tried once more; its content is still staged."""
@@ -243,6 +292,8 @@ class Arriving:
         return [step for step in ready if step.new.id not in self.skipped], come_to
 
     def _prepare_one(self, step: Step, ready: list[Step]) -> None:
+        if step.done:
+            return
         try:
             self._intake.stage(step)
             if step.new.id not in self.skipped:

@@ -110,7 +110,7 @@ class Departing:
         self._report()
 
     def _send_all(self, alone: bool) -> None:
-        staged = self._stash()
+        staged = self._stage(not alone)
         parted = self._parties()
         for party in parted:
             self._send_together(party, staged)
@@ -129,7 +129,7 @@ class Departing:
 
     def _send_parts(self) -> None:
         """To a device that is too small for our knowledge: some items at a time, each alone."""
-        staged = self._stash()
+        staged = self._stage(False)
         parted = self._parties()
         bound = {id(one) for party in parted for one in party}
         others = [one for one in self.departures if id(one) not in bound]
@@ -155,13 +155,41 @@ class Departing:
             self._failed.clear()
             self._done -= len(party)
 
-    def _stash(self) -> set[bytes]:
+    def _stage(self, moving: bool) -> set[bytes]:
+        """Have the device rename what moved, and stage what it holds under another name. Returns what is staged.
+
+        Copies come before the renames, which may take a name away; what is refused as a rename goes item by item.
+        """
+        staged = self._stash([one for one in self.departures if one.rename is None])
+        if moving:
+            self._move()
+        refused = [one for one in self.departures if one.rename is not None]
+        for one in refused:
+            one.rename = None
+        return staged | self._stash(refused)
+
+    def _stash(self, some: list[Departure]) -> set[bytes]:
         """Let the device stage what it holds under another name. Returns the ids for which that worked."""
-        moves = [d for d in self.departures if d.source is not None]
+        moves = [d for d in some if d.source is not None]
         if not moves:
             return set()
         answers = self.remote.stash([(d.source, d.item) for d in moves if d.source is not None])
         return {d.item.id for d, status in zip(moves, answers, strict=True) if status == OK}
+
+    def _move(self) -> None:
+        """Let the device rename; what it did so departs no more."""
+        tied = {one.item.id: one.rename for one in self.departures if one.rename is not None}
+        if not tied:
+            return
+        moves = list({id(rename): rename for rename in tied.values()}.values())
+        self.begun.update(tied)
+        answers = self.remote.move(moves)
+        done = {id(rename) for rename, status in zip(moves, answers, strict=True) if status == OK}
+        moved = {i for i, rename in tied.items() if id(rename) in done}
+        self.departures = [one for one in self.departures if one.item.id not in moved]
+        self.undone -= moved
+        self._done += len(moved)
+        self._progress()
 
     def _batches(self) -> list[list[Departure]]:
         """Within the device's limits: so many items, so many bytes; a larger object travels alone.

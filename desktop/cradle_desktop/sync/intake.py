@@ -57,7 +57,7 @@ class Intake:
         # Before the first batch may take an old name away.
         for step in self.steps:
             if step.copy is not None:
-                self._copy(step)
+                self.copy(step)
         self._want = iter(wants)
         self._segments = self.remote.fetch([(want.change, want.offset) for want in wants])
         return sum(size_of(_value(want.change)) - want.offset for want in wants)
@@ -107,7 +107,8 @@ class Intake:
             found.append((step.fetch, self.name(step)))
         return [(change, name) for change, name in found if is_file(_value(change))]
 
-    def _copy(self, step: Step) -> None:
+    def copy(self, step: Step) -> None:
+        """Stage what is here under another name, before that goes away."""
         assert step.copy is not None
         name = self.name(step)
         try:

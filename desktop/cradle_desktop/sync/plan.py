@@ -16,6 +16,7 @@ from cradle_protocol.sync.values import UNKNOWN, is_file, size_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cradle_desktop.conflict.store import Loser
+    from cradle_desktop.sync.moves import Rename
     from cradle_desktop.sync.outcome import Lost
     from cradle_desktop.sync.revert import Deviation
     from cradle_protocol.sync.change import Change
@@ -67,21 +68,23 @@ class Departure:
     content  must bytes follow; size: how many
     source   (id, digest) of the copy that the device holds of them under another name
     ghost    the device shall have it by name only
+    rename   the rename on the device of which this is a part, None for none
     """
 
-    __slots__ = ("content", "ghost", "item", "named", "size", "source", "verb")
+    __slots__ = ("content", "ghost", "item", "named", "rename", "size", "source", "verb")
 
     def __init__(
         self, item: Item, named: bool, verb: str, content: bool, source: tuple[bytes, bytes] | None = None
     ) -> None:
         self.item, self.named, self.verb, self.content, self.source = item, named, verb, content, source
         self.ghost = False
+        self.rename: Rename | None = None
         self.size = size_of(item.values[0]) if content else 0
 
     def displaces(self, reborn: Collection[bytes]) -> bool:
         """May it take something away at the device? reborn: what is new here may stand for something there."""
         if self.item.dead:
-            return self.verb == DELETE or self.item.link is not None
+            return self.verb == DELETE or (self.item.link is not None and self.rename is None)
         return self.verb in _OVERWRITING or (bool(self.verb) and self.item.id in reborn)
 
 

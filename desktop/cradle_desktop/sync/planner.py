@@ -197,6 +197,10 @@ class Planner:
         ).plan()
         if found and remote.former:
             name_sources(found, remote.former, self.store.digest)
+        if remote.renames and any(one.item.link is not None for one in found):
+            from cradle_desktop.sync.moves import tie  # not where nothing moved
+
+            tie(found, remote.knowledge, skipped)
         return found
 
     def _hash_both(self, unsure: list[tuple[Change, Item]]) -> dict[bytes, tuple[bytes, bytes]]:

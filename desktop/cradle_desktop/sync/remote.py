@@ -20,6 +20,7 @@ from cradle_protocol.sync.change import Change, remap
 from cradle_protocol.sync.item import Item, Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.metadata import Metadata
+from cradle_protocol.sync.moved import PROOF_SIZE, prove
 from cradle_protocol.sync.values import digest_of
 from cradle_protocol.sync.version import LOWEST
 from cradle_protocol.wire import constants as c
@@ -31,6 +32,8 @@ from cradle_protocol.wire.messages.sync import (
     Fetch,
     Hash,
     HashReply,
+    Move,
+    MoveReply,
     Pass,
     Replicas,
     ReplicasReply,
@@ -46,10 +49,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cradle_desktop.sync.former import Former
+    from cradle_desktop.sync.moves import Rename
     from cradle_desktop.sync.upload import Upload
     from cradle_protocol.sync.version import Version
 
     Bytes = bytes | bytearray | memoryview
+    MoveRow = tuple[bytes, bytes, Version, str]
 
 NONE, FOLLOWS, RESUME, STAGED = c.CONTENT_NONE, c.CONTENT_FOLLOWS, c.CONTENT_RESUME, c.CONTENT_STAGED
 
@@ -65,6 +70,7 @@ _FORGET_ENTRY = 17  # bytes of knowledge: id, u8 entries
 _HASH_ENTRY = 37  # bytes of a reply: u32 oid, u8 status, digest
 _AGE_ENTRY = 4  # bytes: u32
 _STASH_ENTRY = 70  # bytes: two ids, digest, version
+_MOVE_HEAD, _MOVE_ENTRY = 3, 40  # bytes: channel and count; id, proof, version, length of the name
 
 
 class Segment:
@@ -103,7 +109,7 @@ class RemoteReplica:
         self.replicas, self.met_before = reply.replicas, reply.replica_id in self.meta.replicas
         self.set_back = self._seen > 0 and self.replica_id != self._expected
         self.skipped = worth_telling([(path, status) for status, path in reply.skipped], self.type, self.meta)
-        self.holds_mode = bool(reply.flags & c.UNITS_MODE)
+        self.holds_mode, self.renames = bool(reply.flags & c.UNITS_MODE), bool(reply.flags & c.RENAMES)
         self.names = Names(reply.flags & (CASELESS | FAT_NAMES | COMPOSED), reply.name_max, reply.path_max)
         self._ours = [self.meta.key_of(replica) for replica in reply.replicas]
         self._theirs: dict[int, int] = {ours: k for k, ours in enumerate(self._ours)}
@@ -248,6 +254,30 @@ class RemoteReplica:
             statuses += StashReply.from_bytes(self.connection.call(c.STASH, request)).statuses
         return statuses
 
+    def move(self, moves: list[Rename]) -> list[int]:
+        """Have the device rename what it holds, each with all that lies in it. One status each; within a pass."""
+        rows = [
+            (one.source.id, self._proof(one), self._their(one.target.created), one.target.identity) for one in moves
+        ]
+        statuses: list[int] = []
+        for some in _parts(rows, self.limits.max_message):
+            try:
+                body = self.connection.call(c.MOVE, Move(self.channel, some).to_bytes())
+                statuses += MoveReply.from_bytes(body).statuses
+            except RequestFailed as error:
+                if error.status != LIMIT:
+                    raise
+                statuses += [LIMIT] * len(some)  # it has no memory for that
+        return statuses
+
+    def _proof(self, one: Rename) -> bytes:
+        """Of what has to be alive there below the old name."""
+        hasher = sha256()
+        for gone, _ in sorted(one.pairs, key=lambda pair: pair[0].id):
+            base = gone.link.base if gone.link is not None else []
+            prove(hasher, gone.id, self._their(gone.created), [self._their(version) for version, _ in base])
+        return hasher.digest()[:PROOF_SIZE]
+
     def staged_length(self, item: Item) -> int:
         """How much of this item's content the device has staged by an earlier session."""
         return self._staged.get((item.id, item.versions[0]), 0)
@@ -303,6 +333,20 @@ class RemoteReplica:
     def close(self) -> None:
         """Close the channel."""
         self.connection.call(c.SYNC_CLOSE, SyncClose(self.channel).to_bytes())
+
+
+def _parts(rows: list[MoveRow], most: int) -> Iterator[list[MoveRow]]:
+    """As many of them at a time as a message of that length holds."""
+    some: list[MoveRow] = []
+    room = most
+    for row in rows:
+        size = _MOVE_ENTRY + len(row[3].encode())
+        if some and size > room:
+            yield some
+            some, room = [], most
+        room -= size + (0 if some else _MOVE_HEAD)
+        some.append(row)
+    yield some
 
 
 def _without_exceptions(knowledge: Knowledge) -> Knowledge:

@@ -37,6 +37,7 @@ CLOCK_TRUSTED = const(2)  # the device's clock was set, by the network or by a d
 CASELESS = const(4)  # two names that differ by case only are one name there
 FAT_NAMES = const(8)  # no name there has one of "*:<>?|\\ or a control character, or ends with a dot or a space
 COMPOSED = const(16)  # names there are in Unicode's composed form (NFC)
+RENAMES = const(32)  # MOVE is answered: the store can give an object another name
 
 AGE_UNKNOWN = const(0xFFFFFFFF)  # AGES_REPLY: the clock is not trusted, or the object is not what it was
 
@@ -92,6 +93,8 @@ STREAM_ACK_REPLY = const(0x2E)
 NOTICE_CHANGED = const(0x30)
 NOTICE_STATUS = const(0x31)
 NOTICE_CONSOLE = const(0x32)
+MOVE = const(0x34)
+MOVE_REPLY = const(0x35)
 
 # --- Records inside CHANGES_REPLY, FETCH_REPLY and APPLY -------------------------------------------------------------
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # STREAM_READ by that in parts, and their number + 2 at the end.
 REQUESTS = (
     c.UNPAIR, c.SYNC_OPEN, c.REPLICAS, c.CHANGES, c.FETCH, c.HASH, c.STASH, c.PASS, c.APPLY, c.SYNC_CLOSE, c.AGES,
-    c.FILTER, c.STREAM_OPEN, c.STREAM_READ, c.STREAM_ACK,
+    c.FILTER, c.STREAM_OPEN, c.STREAM_READ, c.STREAM_ACK, c.MOVE,
 )  # fmt: skip
 
 _NO_PARTS = -1  # of a request that failed while more parts of it are on their way: they are dropped

@@ -33,7 +33,7 @@ class SyncOpenReply(Message):
     tick: int  # the replica's newest tick
     objects: int  # live ones
     scanned: int  # objects that the scan had to look into
-    flags: int  # UNITS_MODE, CLOCK_TRUSTED; of names there: CASELESS, FAT_NAMES, COMPOSED
+    flags: int  # UNITS_MODE, CLOCK_TRUSTED, RENAMES; of names there: CASELESS, FAT_NAMES, COMPOSED
     name_max: int  # longest name that the store can hold, bytes of UTF-8
     path_max: int  # longest identity that the store can hold, bytes of UTF-8
     replicas: "list[bytes]"  # ids by the agent's replica key; 0 is its own
@@ -152,6 +152,26 @@ class StashReply(Message):
     FIELDS = (("statuses", list_of(U16, ("status", U8))),)
 
 
+class Move(Message):
+    """Give objects of yours other names, each with all that lies in it, where you have exactly what is meant."""
+
+    KIND = c.MOVE
+    channel: int
+    moves: "list[tuple[bytes, bytes, Version, str]]"  # (source id, proof, version of the change, new identity)
+    FIELDS = (
+        ("channel", U8),
+        ("moves", list_of(U16, ("source", ID), ("proof", ID), ("version", VERSION), ("target", STRING))),
+    )
+
+
+class MoveReply(Message):
+    """A status for each of them, in order."""
+
+    KIND = c.MOVE_REPLY
+    statuses: "list[int]"
+    FIELDS = (("statuses", list_of(U16, ("status", U8))),)
+
+
 class Pass(Message):
     """A pass begins: what the desktop made its changes with. May come in parts, like SYNC_OPEN_REPLY."""
 
@@ -194,5 +214,5 @@ class SyncCloseReply(Message):
 
 MESSAGES = (
     SyncOpen, SyncOpenReply, Replicas, ReplicasReply, Changes, ChangesEnd, Fetch, Hash, HashReply, Ages, AgesReply,
-    Stash, StashReply, Pass, PassReply, ApplyReply, SyncClose, SyncCloseReply,
+    Stash, StashReply, Move, MoveReply, Pass, PassReply, ApplyReply, SyncClose, SyncCloseReply,
 )  # fmt: skip
