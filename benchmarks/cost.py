@@ -226,6 +226,11 @@ at once (`stat`) and compared with what was noted of it, which is read in one st
 written do not depend on what exists. Where something has changed, both sides also look through their metadata for
 what the other one lacks. An edit costs more than a new file: what it overwrites is fetched first, for `cradle undo`.
 
+A folder that its user renamed on the desktop is one rename on the device and costs 184 bytes beyond a no-op, with 20
+files in it or with 1,000; before it was that, the device copied, installed and removed each file (5,674 and 271,496
+bytes). One that was renamed on the device is one rename on the desktop; its records come one by one (4,209 and 200,281
+bytes), and no content. `tests/sync/test_cost.py` holds both.
+
 {state_table(found)}
 ## Goals
 

@@ -246,3 +246,21 @@ def test_a_noop_reads_no_flash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     w["R1"].store.write("base/new", b"new")
     w.sync("D1", "R1")
     assert CountedLog.touched > 0
+
+
+# -- a folder that is renamed
+
+
+@pytest.mark.parametrize(("side", "more"), [("D1", 0), ("R1", 200)])
+def test_a_renamed_folder_is_one_rename(tmp_path: Path, side: str, more: int) -> None:
+    """On the other side's disk, whatever lies in it. From a device its records come one by one, and no content."""
+    costs = []
+    for objects in (20, 120):
+        w = synced(tmp_path / str(objects), objects)
+        w[side].store.rename("base", "moved")
+        there = w["R1" if side == "D1" else "D1"].store
+        did = there.installs, there.removals, there.copies, there.reads
+        costs.append(wire_bytes(w))
+        assert w.content_bytes == 0 and there.moves == 1
+        assert (there.installs, there.removals, there.copies, there.reads) == did
+    assert (costs[1] - costs[0]) // 100 == more and costs[0] < 420 + 20 * more
