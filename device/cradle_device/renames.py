@@ -57,6 +57,7 @@ def move(talk: "Conversation", request: int, body: memoryview) -> "Steps":
         if version[1] >= len(channel.meta.replicas):
             raise RemoteError(BAD_MESSAGE, "a version names an unknown replica key")
         yield FLASH
+        channel.refresh()  # the one before may have been broken off
         try:
             yield from _move(channel, channel.meta.get(source), proof, version, target)
             statuses.append(OK)

@@ -146,6 +146,17 @@ def test_what_is_not_as_it_should_be_is_refused_and_nothing_is_done():
         agent.close()
 
 
+def test_one_that_fails_at_the_disk_does_not_end_the_others():
+    store, agent, hand = filled("moves-others")
+    meta = meta_of(agent)
+    store.edit("taken", b"since the scan")
+    told = [(path, target, proof(meta, path)) for path, target in (("d/sub", "taken"), ("d/a", "a"), ("other", "b"))]
+    assert ask(hand, told) == [CHANGED, OK, OK]
+    assert sorted(store.objects) == ["a", "b", "d", "d/sub", "d/sub/b", "d/sub/c", "taken"]
+    assert not meta_of(agent).pending()
+    agent.close()
+
+
 def test_another_proof_or_an_unknown_source_is_refused():
     store, agent, hand = filled("moves-proof")
     told = proof(meta_of(agent), "d")
