@@ -25,6 +25,7 @@ from sync.model import (
     knows_all,
     parent_of,
     set_universe,
+    vectors,
 )
 from sync.model_pass import Faults, Pass, Stopped
 from sync.model_plan import Loss, NewName, Planner
@@ -80,7 +81,7 @@ def with_line(content: str, line: str) -> str:
 
 class ModelWorld:
     """Model replicas by name. `losses`: what resolutions displaced; `written`, `gone`: what users wrote and ended;
-    `merged`: what went into a text of two; `common`: what each pair had in common, for the next merge."""
+    `merged`: what went into a text of two; `common`, `joint`: what a pair had in common and knew then, for merges."""
 
     def __init__(self, desktops: tuple[str, ...], devices: tuple[str, ...]) -> None:
         self.desktops, self.devices = desktops, devices
@@ -91,6 +92,7 @@ class ModelWorld:
         self.gone: set[tuple[int, Value]] = set()
         self.merged: set[Value] = set()
         self.common: dict[tuple[str, str], dict[str, str]] = {}
+        self.joint: dict[tuple[str, str], Vectors] = {}
 
     # -- users
 
@@ -215,16 +217,30 @@ class ModelWorld:
             self._remember(desktop, device, known, [one for one in (up, down) if one is not None])
 
     def _remember(self, desktop: Replica, device: Replica, known: Vectors, passes: list[Pass]) -> None:
-        """What came and went, or at first all that the device knew, is what the next merge starts from."""
-        common = self.common.setdefault((desktop.name, device.name), {})
-        paths = {path for one in passes for path in one.touched()}
-        paths -= {path for one in passes for path in one.missed}
-        if not common:
-            paths |= {path for path, item in desktop.items.items() if knows(known[path], item.versions[0])}
-        for path in paths & desktop.items.keys():
+        """What has changed since both remembered last: what both have of it now is what the next merge starts from."""
+        pair = desktop.name, device.name
+        common, before = self.common.setdefault(pair, {}), self.joint.get(pair) or vectors()
+        touched = {path for one in passes for path in one.touched()}
+        missed = {path for one in passes for path in one.missed}
+        for path, item in desktop.items.items():
+            if path in missed or (path not in touched and knows_all(before[path], item)):
+                continue
             common.pop(path, None)
-            if desktop.living(path) and desktop.items[path].values[0] != DIRECTORY:
-                common[path] = str(desktop.items[path].values[0])
+            both = path in touched or knows(known[path], item.versions[0])
+            if both and not item.dead and item.values[0] != DIRECTORY:
+                common[path] = str(item.values[0])
+        self.joint[pair] = {path: before[path] if path in missed else dict(v) for path, v in desktop.knowledge.items()}
+
+    def _mergeable(self, desktop: Replica, device: Replica) -> dict[str, str]:
+        """Of what they had in common that of which both cannot have heard anything since, on other ways."""
+        pair = desktop.name, device.name
+        joint = self.joint.get(pair, {})
+
+        def alone(path: str) -> bool:
+            ours, theirs = desktop.knowledge[path], device.knowledge[path]
+            return all(min(tick, ours.get(name, 0)) <= joint[path].get(name, 0) for name, tick in theirs.items())
+
+        return {path: text for path, text in self.common.get(pair, {}).items() if alone(path)}
 
     def _one_way(
         self,
@@ -244,7 +260,7 @@ class ModelWorld:
         turned = source.desktop and source.reconciled.get(target.name, 0) != target.generation
         if not news and not turned and not (target.desktop and target.implied):
             return None
-        common = self.common.get((sync.desktop, sync.device), {})
+        common = self._mergeable(target, source) if target.desktop else {}
         plan = Planner(source, target, sync.policy, shown, common, left)
         if not news and not turned and not plan.tail:
             return None

@@ -103,6 +103,25 @@ def test_what_cannot_be_merged_is_a_conflict_that_this_side_wins(
     w.settle_and_check()
 
 
+def test_a_later_common_text_that_came_on_two_ways_is_not_passed_over(tmp_path: Path) -> None:
+    """From the older one the line that D1 put back would be gone, and nobody told."""
+    merging = Merging(tmp_path, desktops=("D1", "D2"), devices=("R1", "R2"))
+    w = merging.world
+    w["D1"].store.write("a", BASE)
+    for pair in (("D1", "R1"), ("D1", "R2"), ("D2", "R1"), ("D2", "R2")) * 2:
+        merging.sync(*pair)
+    w["R2"].store.write("a", BASE.replace(b"one\n", b""))
+    w.advance()
+    for pair in (("D1", "R2"), ("D2", "R2"), ("D2", "R1")):
+        merging.sync(*pair)
+    edit(w, "a", BASE, THEIRS.replace(b"one\n", b""))
+    assert merging.sync().conflicts == 1
+    assert w["D1"].store.read("a") == w["R1"].store.read("a") == BASE and w.losers() == [THEIRS.replace(b"one\n", b"")]
+    merging.sync()
+    edit(w, "a", OURS, THEIRS)
+    assert merging.sync().conflicts == 0 and w["R1"].store.read("a") == BOTH, "from what both have now"
+
+
 def test_without_a_common_text_nothing_is_merged(tmp_path: Path) -> None:
     merging = Merging(tmp_path)
     w = merging.world

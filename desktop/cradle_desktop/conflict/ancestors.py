@@ -13,6 +13,7 @@ from cradle_desktop.metadata.database import Database
 from cradle_protocol.compat import sha256
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.item import Item
+from cradle_protocol.sync.knowledge import Knowledge
 from cradle_protocol.sync.values import digest_of, is_file, size_of
 
 # Bytes of texts in all, over all partners: some ten thousand source files.
@@ -29,12 +30,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 
+    from cradle_protocol.sync.version import Vector
+
 
 class Ancestors:
     """The ancestors of one replica and partner.
 
     Theory: of two texts that were edited, the ancestor is the *last* one that both had. An older one makes a merge that
-    nobody can see is wrong: what was deleted since comes back, what was put back is deleted.
+    nobody can see is wrong: what was deleted since comes back, what was put back is deleted. What is kept here is what
+    both had at the end of their last whole session; what both knew then is kept as well. Where both have heard of
+    something since, on other ways, that may be a later common text, so nothing is merged.
     """
 
     def __init__(
@@ -50,12 +55,16 @@ class Ancestors:
         self._doubted = {self._key, (replica, self._key[1])}
         self._key = replica, self._key[1]
 
-    def empty(self) -> bool:
-        """Is there none yet?"""
-        return bool(self._doubted) or self._digest("") is None
+    def known(self) -> Knowledge:
+        """What both sides knew when something was learned last, in the replica's keys."""
+        row = None if self._doubted else self._one(f"SELECT knowledge FROM common {_WHERE}", *self._key)
+        return Knowledge() if row is None else Knowledge.from_bytes(row[0])
 
-    def text(self, item_id: bytes) -> "bytes | None":
-        """The text that both had, None if it is not known."""
+    def text(self, item_id: bytes, ours: "Vector", theirs: "Vector") -> "bytes | None":
+        """The last text that both had, None if that is not known. ours, theirs: what either side knows of the item."""
+        before = self.known().vector(item_id)
+        if any(min(tick, ours.get(key, 0)) > before.get(key, 0) for key, tick in theirs.items()):
+            return None
         digest = None if self._doubted else self._digest("AND item = ?", item_id)
         if digest is None or not self._contents.holds(digest):
             return None
@@ -79,12 +88,15 @@ class Ancestors:
             row: tuple[bytes, ...] | None = self._database.connection.execute(statement, values).fetchone()
         return row
 
-    def learn(self, store: ObjectStore, items: Iterable[Item]) -> None:
-        """Both sides have these items as they are now: keep the texts among them."""
+    def learn(self, store: ObjectStore, items: Iterable[tuple[Item, bool]], known: Knowledge) -> None:
+        """Of these items, as they are now, keep the texts that both sides have; the others have none in common.
+
+        known: what both sides know, but for those others.
+        """
         self._settle_doubt()
         batch: list[tuple[_Row, bytes | None]] = []
-        for item in items:
-            found = self._read(store, item)
+        for item, both in items:
+            found = self._read(store, item) if both else None
             digest = b"" if found is None else sha256(found).digest()
             if found is None or self._digest("AND item = ?", item.id) != digest:
                 batch.append(((item.id, digest, len(found or b"")), found))
@@ -93,12 +105,15 @@ class Ancestors:
                 batch = []
         if batch:
             self._keep(batch)
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO common VALUES (?, ?, ?)", (*self._key, known.to_bytes()))
 
     def _settle_doubt(self) -> None:
         gone: set[bytes] = set()
         if self._doubted:
             with self._database.transaction() as connection:
                 for key in self._doubted:
+                    connection.execute(f"DELETE FROM common {_WHERE}", key)
                     found = connection.execute(f"DELETE FROM ancestor {_WHERE} RETURNING digest", key)
                     gone.update(digest for (digest,) in found)
                 gone -= _named(connection, gone)

@@ -178,5 +178,13 @@ CREATE INDEX item_reborn ON item (replica) WHERE reborn;
     """
 ALTER TABLE former ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0;
 """,
+    """
+CREATE TABLE common (
+    replica   BLOB NOT NULL,
+    partner   TEXT NOT NULL,
+    knowledge BLOB NOT NULL,
+    PRIMARY KEY (replica, partner)
+) STRICT, WITHOUT ROWID;
+""",
 )
 VERSION = len(SCRIPTS)

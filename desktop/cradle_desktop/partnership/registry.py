@@ -284,7 +284,7 @@ class Registry:
 def _rename_elsewhere(connection: "sqlite3.Connection", old: str, new: str) -> None:
     """What waits, what can be undone and what can be merged goes by the partner's name."""
     if new != old:
-        for table in ("conflict", "act", "ancestor"):
+        for table in ("conflict", "act", "ancestor", "common"):
             connection.execute(f"UPDATE {table} SET partner = ? WHERE partner = ?", (new, old))
 
 

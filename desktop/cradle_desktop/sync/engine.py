@@ -22,7 +22,6 @@ from cradle_protocol.sync.recover import recover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cradle_desktop.conflict.ancestors import Ancestors
     from cradle_desktop.conflict.store import ConflictStore
     from cradle_desktop.sync.first import Name
     from cradle_desktop.sync.holdings import Holdings
@@ -63,8 +62,10 @@ def synchronize(
         elif _nothing_moved(meta, remote, scan) and (holdings is None or not holdings.due(meta)):
             result.filtered = options.filtered
             conflicts.waiting(options.partner, store.type, [])
-            if options.ancestors is not None and options.ancestors.empty():
-                _learn_all(options.ancestors, store, meta, remote)
+            if options.ancestors is not None and options.ancestors.known() != meta.knowledge:
+                from cradle_desktop.sync.findout import learn_common
+
+                learn_common(options.ancestors, store, remote, (), ())
         else:
             from cradle_desktop.sync.execute import Job
             from cradle_desktop.sync.planner import Planner
@@ -90,13 +91,6 @@ def _serving(connection: Connection, observer: Observer, result: TypeResult) -> 
     finally:
         connection.on_wait = unmoved
     result.bytes_sent, result.bytes_received = connection.bytes_sent - sent, connection.bytes_received - received
-
-
-def _learn_all(ancestors: "Ancestors", store: ObjectStore, meta: Metadata, remote: RemoteReplica) -> None:
-    """Nothing moved, and everything is common: what a later merge starts from."""
-    from cradle_desktop.sync.findout import common
-
-    ancestors.learn(store, common(meta, remote, set(), all_of_them=True))
 
 
 def _count_held(connection: Connection, result: TypeResult) -> None:

@@ -152,9 +152,9 @@ class Job:
     def _remember(self, plan: Plan, but: set[bytes]) -> None:
         """Texts that both sides have now are what a later merge starts from."""
         ancestors = self.options.ancestors
-        if ancestors is None:
+        if ancestors is None or self.observer.cancelled:
             return
-        from cradle_desktop.sync.findout import common
+        from cradle_desktop.sync.findout import learn_common
 
         known = self.remote.knowledge
         steps = [step.new for step in plan.steps + plan.tail]
@@ -162,7 +162,7 @@ class Job:
         synced = {new.id for new in steps if knows(known.vector(new.id), new.versions[0])}
         if self.options.direction != "to-desktop":
             synced |= {departure.item.id for departure in plan.departures}
-        ancestors.learn(self.store, common(self.meta, self.remote, synced - but, ancestors.empty()))
+        learn_common(ancestors, self.store, self.remote, synced, but)
 
     def _note_left_over(self, planned: Planned, unsent: set[bytes]) -> None:
         """What differs or waits when all is done. unsent: ids of what the device did not get."""

@@ -5,7 +5,7 @@ Decides nothing and changes no object.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from functools import partial
 
@@ -18,9 +18,8 @@ from cradle_protocol.provider.desktop import ConflictInfo, Judging, RecordStore
 from cradle_protocol.provider.store import ObjectStore, StoreError
 from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.item import Item
-from cradle_protocol.sync.metadata import Metadata
 from cradle_protocol.sync.values import digest_of, size_of
-from cradle_protocol.sync.version import knows
+from cradle_protocol.sync.version import HIGHEST, LOWEST, knows
 
 # Two contents that were written within so many seconds are equally new: disks and boards count whole or two seconds.
 SAME_TIME = 2
@@ -37,7 +36,8 @@ def merged(store: ObjectStore, remote: RemoteReplica, ancestors: Ancestors, clas
     """
     found: list[tuple[Change, bytes, bytes]] = []
     for change, local, _ in clashes:
-        base, ours = ancestors.text(change.id), _ours(store, local)
+        known = remote.meta.knowledge.vector(change.id), remote.knowledge.vector(change.id)
+        base, ours = ancestors.text(change.id, *known), _ours(store, local)
         apart = change.created != local.created
         if base is not None and ours is not None and not apart and size_of((change.values or [b""])[0]) <= MERGE_BYTES:
             found.append((change, base, ours))
@@ -123,11 +123,26 @@ def _ours(store: ObjectStore, local: Item) -> bytes | None:
     return text if text is not None and sha256(text).digest() == digest_of(local.values[0]) else None
 
 
-def common(meta: Metadata, remote: RemoteReplica, synced: set[bytes], all_of_them: bool) -> Iterator[Item]:
-    """Items whose content both sides have now: those just synced or, once, all that the device knows as they are."""
-    if not all_of_them:
-        yield from (item for i in sorted(synced) if (item := meta.get(i)) is not None)
-        return
-    for item in meta.items():
-        if item.id in synced or knows(remote.knowledge.vector(item.id), item.versions[0]):
-            yield item
+def learn_common(
+    ancestors: Ancestors, store: ObjectStore, remote: RemoteReplica, synced: Collection[bytes], but: Collection[bytes]
+) -> None:
+    """A session has come to its end: the texts that both sides have now are what a later merge starts from.
+
+    synced: ids of what has gone or come in it; but: of what should have, and has not.
+    """
+    meta, before = remote.meta, ancestors.known()
+
+    def changed() -> Iterator[tuple[Item, bool]]:
+        left = set(synced) - set(but)
+        for item in meta.lacking(before):
+            if item.id not in but:
+                yield item, item.id in left or knows(remote.knowledge.vector(item.id), item.versions[0])
+                left.discard(item.id)
+        for item_id in sorted(left):  # what was told anew at versions that both had known
+            found = meta.get(item_id)
+            if found is not None:
+                yield found, True
+
+    known = before.copy()
+    known.learn(LOWEST, HIGHEST, meta.knowledge, sorted(but))
+    ancestors.learn(store, changed(), known)

@@ -8,6 +8,7 @@ from cradle_desktop.conflict import ancestors as module
 from cradle_desktop.conflict.ancestors import Ancestors
 from cradle_desktop.metadata.database import Database
 from cradle_protocol.sync.item import Item, item_id
+from cradle_protocol.sync.knowledge import everything
 from cradle_testing.stores import MemoryStore
 
 OBJECTS = 40
@@ -28,8 +29,9 @@ class Kept:
             self.store.write(path, text)
             stamp = self.store.stamp(path)
             assert stamp is not None
-            items.append(Item(item_id("files", path), 1, path, (1, 0), [(1, 0)] * 2, self.store.values(stamp), stamp))
-        self.of.learn(self.store, items)
+            item = Item(item_id("files", path), 1, path, (1, 0), [(1, 0)] * 2, self.store.values(stamp), stamp)
+            items.append((item, True))
+        self.of.learn(self.store, items, everything({0: 1}))
 
     def texts(self) -> "list[bytes]":
         return sorted(path.read_bytes() for path in self.folder.iterdir())
@@ -44,7 +46,17 @@ def test_a_text_goes_when_nothing_names_it(tmp_path: Path) -> None:
     kept.learn(b=b"edited")
     assert kept.texts() == [b"edited", b"other"]
     kept.learn(c=b"\0no text")
-    assert kept.texts() == [b"edited"] and kept.of.text(item_id("files", "c")) is None
+    assert kept.texts() == [b"edited"] and kept.of.text(item_id("files", "c"), {}, {}) is None
+
+
+def test_what_both_have_heard_of_since_may_be_a_later_common_text(tmp_path: Path) -> None:
+    kept, a = Kept(tmp_path), item_id("files", "a")
+    kept.learn(a=b"text")
+    assert kept.of.text(a, {0: 2, 1: 7}, {0: 1, 2: 9}) == b"text", "each has edits that the other one has not"
+    assert kept.of.text(a, {0: 2, 1: 7}, {0: 1, 1: 7}) is None
+    assert kept.of.text(a, {0: 2}, {0: 2}) is None
+    kept.of.learn(kept.store, [], everything({0: 2, 1: 7}))
+    assert kept.of.text(a, {0: 2, 1: 7}, {0: 1, 1: 7}) == b"text"
 
 
 def test_the_oldest_go_at_the_bound(tmp_path: Path) -> None:
