@@ -7,6 +7,7 @@ options.defaults(serial=True, tcp=True, files=True, readings=True)  # noqa: F821
 CORE = (
     "__init__.py", "agent.py", "ages.py", "apply.py", "content_handlers.py", "conversation.py", "damage.py",
     "filters.py", "index.py", "install.py", "log.py", "metadata.py", "pairing.py", "partnership.py", "record.py",
+    "renames.py",
     "replica.py", "runner.py", "stages.py", "sync_handlers.py", "system.py", "together.py", "links/__init__.py",
     "providers/__init__.py",
 )  # fmt: skip
