@@ -92,6 +92,7 @@ def test_a_filter(porch: Pair) -> None:
     (porch.right / "d8" / "made").write_bytes(b"there")
     report = porch.desktop.sync()["types"][0]
     assert (report["to_desktop"]["deleted"], report["to_desktop"]["created"], report["skipped"]) == (1, 1, [])
+    porch.desktop.run(*words, "--no-filter")  # nothing is asked for any more
     porch.desktop.run(*words, "--include", "d8/")
     porch.desktop.run("sync")
     assert len(list((porch.right / "d8").iterdir())) == 31 and not (porch.right / "d7").exists()
