@@ -3,7 +3,8 @@
 Whatever a path shows at a place is a `State`: a content (or nothing), and all the states that it has superseded: those
 that its author had before him, or that a resolution has set against each other. A session of two places may leave what
 is there, bring the state that supersedes the other one, or, where neither does, make a new one that supersedes both and
-shows one of their contents; the other content is kept by the desktop then. An interrupted session may do a part of it.
+shows one of their contents; the other content is kept by the desktop then. An interrupted session may do a part of it,
+and need not have noted what it did: what a user does there before the next session may count as done to what was there.
 Which of it has happened is not always visible, so the model remembers every state that a place may be in; when what
 is seen there is none of them, the sync did something that nobody can explain.
 """
@@ -41,6 +42,8 @@ class Observed:
         self.may: dict[str, dict[str, set[State]]] = {
             place: {path: {ORIGIN} for path in self.paths} for place in places
         }
+        # What was there before an interrupted session, by place and path, until a whole one has looked.
+        self._unnoted: dict[tuple[str, str], set[State]] = {}
         self._moves: set[tuple[str, str]] = set()
         self._made: dict[tuple[bytes, frozenset[State]], State] = {}
 
@@ -48,7 +51,9 @@ class Observed:
 
     def write(self, place: str, path: str, content: bytes) -> None:
         """A user at a place writes, or (NOTHING) deletes, knowing what is there."""
-        self.may[place][path] = {State(content, [state]) for state in self.may[place][path]}
+        before = self._unnoted.get((place, path), set())
+        back = {state for state in before if state.content == content}
+        self.may[place][path] = {State(content, [state]) for state in self.may[place][path] | before} | back
 
     def move(self, place: str, old: str, new: str) -> None:
         """A user renames, over what is there."""
@@ -90,6 +95,10 @@ class Observed:
             had = f"{path}: {desktop} had {ours}, {device} had {theirs}"
             assert found, f"nobody can explain {now} at {had}; the desktop keeps {sorted(kept)}"
             self.may[desktop][path], self.may[device][path] = {d for d, _ in found}, {r for _, r in found}
+            for place in (desktop, device):
+                unnoted = self._unnoted.pop((place, path), set())
+                if not whole:
+                    self._unnoted[place, path] = unnoted | before[place][path]
 
     def _outcomes(self, x: State, y: State, decides: bool) -> Iterator[Outcome]:
         """Of a session that is not interrupted, for a state on the desktop and one on the device."""

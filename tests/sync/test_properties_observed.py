@@ -185,6 +185,34 @@ def test_what_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         run_state_machine_as_test(Users, settings=fixed)
 
 
+def deleted_after(folder: Path, steps: int) -> "list[dict[str, bytes]]":
+    """What is at both after the desktop has died at this step of a sync, and its user has deleted what had come."""
+    world = Databases(folder, ("D1",), ("R1",))
+    world.sync("D1", "R1")
+    life, desk, board = Lifeline(world["D1"].store), world.desks["D1"], world.boards["R1"]
+    desk.meta.on_act = life.act
+    board.store.write("a", b"one")
+    life.arm(steps)
+    try:
+        world.sync("D1", "R1")
+    except Killed:
+        desk.meta.crash()
+    life.arm(None)
+    came = "a" in desk.store.tree()
+    if came:
+        desk.store.delete("a")
+    world.settle_and_check(ROUNDS)
+    board.end.agent.close()
+    return [desk.store.tree(), board.store.tree()] if came else []
+
+
+def test_what_is_deleted_before_its_coming_was_noted_comes_again(tmp_path: Path) -> None:
+    """The old state proves nothing about an intent. Once it is noted, the delete is one for everybody."""
+    found = [deleted_after(tmp_path / str(steps), steps) for steps in range(MOST_STEPS)]
+    seen = [here for k, here in enumerate(found) if here and here not in found[:k]]
+    assert seen == [[{"a": b"one"}, {"a": b"one"}], [{}, {}]]
+
+
 # -- the model itself
 
 
@@ -216,3 +244,34 @@ def test_a_conflict_keeps_the_loser_and_is_settled_for_everybody() -> None:
     assert State(b"", [ORIGIN]).supersedes(ORIGIN)
     with pytest.raises(AssertionError):
         look(model, b"two", b"two", b"one", b"two")
+
+
+def interrupted() -> Observed:
+    """A device's content has come to the desktop, where it may not be noted."""
+    model = Observed(PLACES, PATHS)
+    model.write("R1", "a", b"one")
+    look(model, b"one", b"one", whole=False)
+    return model
+
+
+def test_what_an_interrupted_session_brought_may_be_unknown_yet_when_a_user_deletes_or_edits_it() -> None:
+    for now in (NOTHING, b"one"):
+        model = interrupted()
+        model.write("D1", "a", NOTHING)
+        look(model, now, now)
+    for now, kept in ((b"two", []), (b"two", [b"one"]), (b"one", [b"two"])):
+        model = interrupted()
+        model.write("D1", "a", b"two")
+        look(model, now, now, *kept)
+    model = interrupted()
+    model.write("D1", "a", b"two")
+    with pytest.raises(AssertionError):
+        look(model, b"one", b"one")  # and nobody keeps the edit
+
+
+def test_what_a_whole_session_brought_is_known() -> None:
+    model = interrupted()
+    look(model, b"one", b"one")
+    model.write("D1", "a", NOTHING)
+    with pytest.raises(AssertionError):
+        look(model, b"one", b"one")
