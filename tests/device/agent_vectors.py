@@ -11,6 +11,7 @@ from cradle_protocol.sync.change import Change
 from cradle_protocol.sync.forget import forget, tombstones
 from cradle_protocol.sync.item import Link, item_id
 from cradle_protocol.sync.knowledge import Knowledge, everything
+from cradle_protocol.sync.moved import PROOF_SIZE, prove
 from cradle_protocol.sync.values import DIRECTORY, UNKNOWN, file_value
 from cradle_protocol.sync.version import HIGHEST, LOWEST
 from cradle_protocol.wire import constants as c
@@ -28,6 +29,7 @@ VERBS = (
     "tells",
     "fetch",
     "stash",
+    "moves",
     "keys",
     "apply",
     "close",
@@ -165,6 +167,16 @@ class Story:
 
     # -- requests
 
+    def answer(self, kind, body, step):
+        """The reply; None where the whole request is refused, as the step says."""
+        try:
+            reply = self.hand.joined(kind, body)
+        except Failed as error:
+            assert error.status == getattr(errors, step["fails"]), error
+            return None
+        assert "fails" not in step, "it was taken"
+        return reply
+
     def do_open(self, expected, step):
         if self.hand is None:
             self.hand = Hand(self.agent)
@@ -192,22 +204,20 @@ class Story:
 
     def do_keys(self, letters, step):
         body = m.Replicas(self.hand.channel, [self.id_of(letter) for letter in letters]).to_bytes()
-        try:
-            first = m.ReplicasReply.from_bytes(self.hand.joined(c.REPLICAS, body)).first_key
-        except Failed as error:
-            assert error.status == getattr(errors, step["fails"]), error
+        reply = self.answer(c.REPLICAS, body, step)
+        if reply is None:
             return
+        first = m.ReplicasReply.from_bytes(reply).first_key
         assert first == step["first"], first
         self.keys.update({letters[k]: first + k for k in range(len(letters))})
 
     def do_filter(self, text, step):
         expected, generation = step["generation"]
         body = f.Filter("files", expected, generation, text.encode()).to_bytes()
-        try:
-            answer = f.FilterReply.from_bytes(self.hand.joined(c.FILTER, body))
-        except Failed as error:
-            assert error.status == getattr(errors, step["fails"]), error
+        reply = self.answer(c.FILTER, body, step)
+        if reply is None:
             return
+        answer = f.FilterReply.from_bytes(reply)
         found = [answer.generation, answer.filter.decode(), answer.objects, answer.ghosts]
         assert found == step["is"], found
 
@@ -269,11 +279,35 @@ class Story:
         statuses = m.StashReply.from_bytes(reply).statuses
         assert statuses == [getattr(errors, copy[4]) for copy in copies], statuses
 
+    def begin_pass(self, step, flags, forgotten):
+        made = self.knowledge(step["made"])
+        self.hand.ask(c.PASS, m.Pass(self.hand.channel, flags, made.to_bytes(), forgotten.to_bytes()).to_bytes())
+
+    def do_moves(self, moves, step):
+        if "made" in step:
+            self.begin_pass(step, 0, Knowledge())
+        rows = []
+        for source, target, version, meant, _ in moves:
+            rows.append((self.item(source), self.proof(meant), self.version(version), target))
+        reply = self.answer(c.MOVE, m.Move(self.hand.channel, rows).to_bytes(), step)
+        if reply is None:
+            return
+        statuses = m.MoveReply.from_bytes(reply).statuses
+        assert statuses == [getattr(errors, move[4]) for move in moves], statuses
+
+    def proof(self, meant):
+        """Of what the desktop means to be alive under the old name."""
+        hasher = sha256()
+        for item in sorted(meant, key=lambda item: self.item(item["path"])):
+            versions = self.versions(item)
+            created = self.version(item["created"]) if "created" in item else versions[-1]
+            prove(hasher, self.item(item["path"]), created, versions)
+        return hasher.digest()[:PROOF_SIZE]
+
     def do_apply(self, changes, step):
         forgotten = self.knowledge(step["forgotten"]) if "forgotten" in step else Knowledge()
         flags = c.FULL if "forgotten" in step else 0
-        made = self.knowledge(step["made"])
-        self.hand.ask(c.PASS, m.Pass(self.hand.channel, flags, made.to_bytes(), forgotten.to_bytes()).to_bytes())
+        self.begin_pass(step, flags, forgotten)
         changes = sorted(changes, key=lambda change: self.item(change["path"]))
         lower, upper = LOWEST, HIGHEST
         if "range" in step:
@@ -283,11 +317,10 @@ class Story:
         body = records.encode_begin(lower, upper, True)
         for index in range(len(changes)):
             body += self.element(index, changes[index])
-        try:
-            answer = m.ApplyReply.from_bytes(self.hand.joined(c.APPLY, body + records.COMMIT_ELEMENT))
-        except Failed as error:
-            assert error.status == getattr(errors, step["fails"]), error
+        reply = self.answer(c.APPLY, body + records.COMMIT_ELEMENT, step)
+        if reply is None:
             return
+        answer = m.ApplyReply.from_bytes(reply)
         refused = {changes[index]["path"]: status for index, status in answer.failures}
         expected = step.get("refused", {})
         assert refused == {path: getattr(errors, expected[path]) for path in expected}, refused

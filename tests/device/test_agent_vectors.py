@@ -13,7 +13,7 @@ def test_change_units():
 
 
 def test_moves():
-    assert carry_out("moves") >= 9
+    assert carry_out("moves") >= 14
 
 
 def test_directories():
