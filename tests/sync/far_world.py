@@ -100,7 +100,10 @@ class FarWorld(World):
 
     def set_filter(self, device: str, wanted: Filter) -> None:
         with self._reach(self.far[device], self.me[self.desktops[0]]) as connection:
-            StoreFilter(connection, "files").own(wanted)
+            of_store = StoreFilter(connection, "files")
+            of_store.own(wanted)
+            if wanted.pins:
+                of_store.pin(list(wanted.pins))
 
     def named(self, device: str) -> int:
         """How many objects it has by name only."""
