@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cradle_desktop.sync.filter import Filter
-from cradle_protocol.errors import UNREADABLE
+from cradle_protocol.errors import UNREADABLE, WRITE_FAILED
 from cradle_testing.scenes import SIDES, sync_in_a_power_cut
 from cradle_testing.stores import MemoryStore
 from cradle_testing.worlds import Cut, World
@@ -322,6 +322,24 @@ def test_a_folder_in_which_the_other_side_does_something(
     tree = w["D1"].store.tree()
     assert {b"edited", b"new"} & set(tree.values()) or act in (deletes, moves_too)
     assert {b"d0" * 300, b"d2" * 300, b"d3" * 300} <= set(tree.values())
+
+
+def test_a_folder_of_which_a_part_did_not_come_is_not_taken_for_moved(tmp_path: Path) -> None:
+    """A device at the bound of its exceptions refuses the rename, and learns nothing of a pass in which a file failed:
+    the folder's own change is there, and is no sign that all is that was in it."""
+    w = filled(tmp_path, True, False)
+    there, meta = w["R1"].store, w.boards["R1"].end.agent.replicas["files"].meta()
+    folder(w["D1"].store)
+    w.advance()
+    limit, meta.knowledge.limit = meta.knowledge.limit, 0
+    there.failing_writes["moved/sub/f1"] = WRITE_FAILED
+    assert [path for path, _ in w.sync("D1", "R1").skipped] == ["moved/sub/f1"]
+    assert "d" not in there.objects and "moved/sub/f1" not in there.objects
+    meta.knowledge.limit = limit
+    there.failing_writes.clear()
+    w.sync("D1", "R1")
+    assert there.tree() == w["D1"].store.tree()
+    w.settle_and_check()
 
 
 def test_what_a_filter_keeps_out_does_not_go_along(tmp_path: Path) -> None:
