@@ -23,7 +23,7 @@ from cradle_testing.worlds import MortalSqlite, World
 MOST_PER_CHANGE = 40  # bytes
 MOST_KNOWLEDGE = 120  # bytes
 MOST_STATE = 400  # bytes
-OBJECTS = 1000
+OBJECTS = 500
 NAME, ID, HASH = 12, 16, 32  # bytes; every name that is made here has as many
 # What a FETCH asks for an object and the head of its one segment: the transport of a content, beside its change.
 FETCHED = 16 + 8
