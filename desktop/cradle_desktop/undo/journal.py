@@ -30,7 +30,8 @@ _NO_OBJECT = b""
 
 _INSERT = "INSERT OR REPLACE INTO former (act, identity, old, new, name, unsure) VALUES (?, ?, ?, ?, ?, ?)"
 _LAST = (
-    "SELECT number, kind, done FROM act WHERE partner = ? AND type = ? AND location = ? ORDER BY number DESC LIMIT 1"
+    "SELECT number, kind, done FROM act WHERE partner = ? AND type = ? AND location = ? "
+    "AND EXISTS (SELECT 1 FROM former WHERE act = number) ORDER BY number DESC LIMIT 1"
 )
 
 
