@@ -15,6 +15,7 @@ from cradle_testing.trees import read_tree, write_tree
 from loopback.rig import RUNS, Desktop, Result, command, environment
 
 SIZE = 4 << 20  # bytes of an image
+ROOM = 16 << 10  # bytes that are left on it: enough for the stick's own records
 IN_MOUNTS = 'mkdir -p "$2"; mount -o loop,$3 "$1" "$2" || exit 77; shift 3; exec "$@"'
 FULL = 'dd if=/dev/zero of="{}/ballast" bs=1k 2>/dev/null; '
 
@@ -119,13 +120,18 @@ def test_a_full_stick(disk: Disk, desktop: Desktop) -> None:
     result = disk.cradle(desktop, "sync", "stick", expect=5)
     assert "skipped big: on stick: there is no room left" in result.out and "1 created" in result.out
     (desktop.home / "left" / "big").unlink()
-    disk.shell(desktop, FULL.format(disk.place) + "true")
-    write_tree(desktop.home / "left", {"a": b"edited", "later": b"5"})
-    disk.cradle(desktop, "sync", "stick", expect=5)
-    disk.shell(desktop, f"rm {disk.place}/ballast")
+    disk.shell(desktop, FULL.format(disk.place) + f"truncate -s -{ROOM} {disk.place}/ballast")
+    write_tree(desktop.home / "left", {"a": b"edited", "later": b"5" * ROOM})
+    result = disk.cradle(desktop, "sync", "stick", expect=5)
+    assert "skipped later: on stick: there is no room left" in result.out
+    disk.shell(desktop, FULL.format(disk.place).replace("ballast", "more") + "true")
+    write_tree(desktop.home / "left", {"a": b"edited again"})
+    result = disk.cradle(desktop, "sync", "stick", expect=1)
+    assert "No space left on device; make room there" in result.err, "not even what would be done can be noted"
+    disk.shell(desktop, f"rm {disk.place}/ballast {disk.place}/more")
     disk.cradle(desktop, "sync", "stick")
     found = disk.shell(desktop, f"cd {disk.place}; cat a later small b/c")
-    assert found == "edited542" and "ballast" not in read_tree(desktop.home / "left")
+    assert found == "edited again" + "5" * ROOM + "42" and "ballast" not in read_tree(desktop.home / "left")
 
 
 @pytest.mark.slow
